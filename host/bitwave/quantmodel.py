@@ -1,0 +1,196 @@
+"""The quantized model as plain data: what a .tflite file says, once it has been read and checked.
+
+Everything behind the file (simulator, model image, C arrays, reports) is a pure function of a `QuantModel`.
+Gate order everywhere is that of the file: input, forget, cell, output.
+"""
+
+from __future__ import annotations
+
+import math
+from dataclasses import dataclass
+
+import numpy as np
+import numpy.typing as npt
+
+from .metadata import Metadata
+
+Int8Array = npt.NDArray[np.int8]
+Int16Array = npt.NDArray[np.int16]
+Int32Array = npt.NDArray[np.int32]
+
+GATES = ("input", "forget", "cell", "output")
+
+
+@dataclass(frozen=True)
+class Quantization:
+    """Affine quantization of a tensor: real = scale * (q - zero_point); scale is an exact float32."""
+
+    scale: float
+    zero_point: int
+
+
+@dataclass(frozen=True)
+class Multiplier:
+    """real = mantissa * 2**(shift - 31); mantissa in Q31 within [2**30, 2**31), or 0."""
+
+    mantissa: int
+    shift: int
+
+
+def quantize_multiplier(real: float) -> Multiplier:
+    """Splits a positive real factor into Q31 mantissa and shift.
+
+    Source: `QuantizeMultiplier` of TensorFlow Lite: frexp, round half away from zero, shift below -31 flushes to 0.
+    """
+    if real == 0.0:
+        return Multiplier(0, 0)
+    fraction, shift = math.frexp(real)
+    mantissa = math.floor(fraction * (1 << 31) + 0.5)
+    if mantissa == 1 << 31:
+        mantissa //= 2
+        shift += 1
+    if shift < -31:
+        return Multiplier(0, 0)
+    return Multiplier(mantissa, shift)
+
+
+@dataclass(frozen=True, eq=False)
+class Lstm:
+    """One int8 LSTM layer. Weight scales are per tensor (one per gate), weights symmetric.
+
+    Attributes:
+        input: quantization of the layer's input, int8.
+        hidden_state: quantization of hidden state and output, int8.
+        cell_exponent: log2 of the cell state's scale, int16 (scale 2**cell_exponent).
+        input_weights: (4, hidden, inputs) int8.
+        recurrent_weights: (4, hidden, hidden) int8.
+        bias: (4, hidden) int32, at scale input.scale * input_scales[gate].
+        input_scales: four float32 values, exact.
+        recurrent_scales: four float32 values, exact.
+        cell_clip: 0, or the symmetric clamp of the cell in int16 counts.
+    """
+
+    input: Quantization
+    hidden_state: Quantization
+    cell_exponent: int
+    input_weights: Int8Array
+    recurrent_weights: Int8Array
+    bias: Int32Array
+    input_scales: tuple[float, float, float, float]
+    recurrent_scales: tuple[float, float, float, float]
+    cell_clip: int = 0
+
+    @property
+    def hidden(self) -> int:
+        """Number of units."""
+        return int(self.input_weights.shape[1])
+
+    @property
+    def inputs(self) -> int:
+        """Number of input channels."""
+        return int(self.input_weights.shape[2])
+
+    @property
+    def input_multipliers(self) -> tuple[Multiplier, ...]:
+        """Per gate: float32 scales widened to double, sx * sw / 2**-12."""
+        return tuple(quantize_multiplier(self.input.scale * s / 2.0**-12) for s in self.input_scales)
+
+    @property
+    def recurrent_multipliers(self) -> tuple[Multiplier, ...]:
+        """Per gate: sh * sw / 2**-12."""
+        return tuple(quantize_multiplier(self.hidden_state.scale * s / 2.0**-12) for s in self.recurrent_scales)
+
+    @property
+    def forget_multiplier(self) -> Multiplier:
+        """Of f * c: 2**-15."""
+        return quantize_multiplier(2.0**-15)
+
+    @property
+    def input_gate_multiplier(self) -> Multiplier:
+        """Of i * g: 2**-30 / sc."""
+        return quantize_multiplier(2.0**-30 / 2.0**self.cell_exponent)
+
+    @property
+    def output_multiplier(self) -> Multiplier:
+        """Of tanh(c) * o: 2**-30 / sh."""
+        return quantize_multiplier(2.0**-30 / self.hidden_state.scale)
+
+    @property
+    def cell_tanh_shift(self) -> int:
+        """Shift that brings the cell state to the tanh table's input: 15 + log2(sc) - 3."""
+        return 15 + self.cell_exponent - 3
+
+
+@dataclass(frozen=True, eq=False)
+class Dense:
+    """A fully connected int8 layer.
+
+    Attributes:
+        weights: (outputs, inputs) int8, zero point 0.
+        bias: (outputs,) int32.
+        multipliers: one for the tensor, or one per output where the file quantizes per channel.
+        activation_min: lower clamp of the int8 output (the output zero point for ReLU, else -128).
+        activation_max: upper clamp (127, or that of ReLU6).
+    """
+
+    input: Quantization
+    output: Quantization
+    weights: Int8Array
+    bias: Int32Array
+    multipliers: tuple[Multiplier, ...]
+    activation_min: int = -128
+    activation_max: int = 127
+
+    @property
+    def outputs(self) -> int:
+        """Number of outputs."""
+        return int(self.weights.shape[0])
+
+    @property
+    def inputs(self) -> int:
+        """Number of inputs."""
+        return int(self.weights.shape[1])
+
+
+@dataclass(frozen=True)
+class Softmax:
+    """int8 softmax; output scale 1/256, zero point -128.
+
+    Source of the integer parameters: `CalculateSoftmaxParams` of TensorFlow Lite Micro.
+    """
+
+    input: Quantization
+    multiplier: Multiplier  # of beta * input scale * 2**26, as the reference computes it
+    diff_min: int  # differences below this are treated as exp = 0
+
+
+@dataclass(frozen=True, eq=False)
+class QuantModel:
+    """A whole model: (steps, channels) int8 in, class scores int8 out.
+
+    The hidden state after a window's last step goes into the head.
+
+    Attributes:
+        steps: T, length of a window in samples.
+        channels: channels of one sample.
+        input: quantization of the model's input.
+        lstm: one or two layers.
+        head: one or more dense layers.
+        softmax: absent where a foreign model ends in its logits.
+        metadata: the parsed `bitwave` JSON, or None for a foreign file; see `bitwave.metadata`.
+        digest: SHA-256 of the .tflite file, 32 bytes.
+    """
+
+    steps: int
+    channels: int
+    input: Quantization
+    lstm: tuple[Lstm, ...]
+    head: tuple[Dense, ...]
+    softmax: Softmax | None
+    metadata: Metadata | None = None
+    digest: bytes = bytes(32)
+
+    @property
+    def classes(self) -> int:
+        """Number of class scores."""
+        return self.head[-1].outputs

@@ -1,0 +1,1 @@
+"""Training side of bitwave: everything that needs TensorFlow."""
