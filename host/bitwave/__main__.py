@@ -1,0 +1,5 @@
+"""``python -m bitwave``: the same as the `bitwave` script."""
+
+from .cli import main
+
+main()

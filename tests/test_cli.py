@@ -1,0 +1,93 @@
+"""The command line turns every error into one line and its own exit code."""
+
+from __future__ import annotations
+
+import sys
+import types
+from collections.abc import Iterator
+from importlib.metadata import EntryPoint
+
+import pytest
+import typer
+
+from bitwave import __version__, cli, errors
+
+
+def _raise(kind: str) -> None:
+    """A verb that fails as told."""
+    if kind == "interrupt":
+        raise KeyboardInterrupt
+    if kind == "exit":
+        raise typer.Exit(1)
+    if kind == "os":
+        raise FileNotFoundError(2, "No such file or directory", "there.csv")
+    if kind != "nothing":
+        raise getattr(errors, kind)("first\nsecond")
+
+
+@pytest.fixture
+def app(monkeypatch: pytest.MonkeyPatch) -> Iterator[typer.Typer]:
+    """An application with the one verb ``fail``."""
+    module = types.ModuleType("bitwave_test_verb")
+    module.fail = _raise  # type: ignore[attr-defined]
+    monkeypatch.setitem(sys.modules, module.__name__, module)
+    yield cli.build_app([EntryPoint("fail", "bitwave_test_verb:fail", cli.GROUP)])
+
+
+ALL_ERRORS = sorted(
+    name
+    for name, value in vars(errors).items()
+    if isinstance(value, type) and issubclass(value, errors.BitwaveError) and value is not errors.BitwaveError
+)
+
+
+@pytest.mark.parametrize("name", ALL_ERRORS)
+def test_every_error_is_one_line_and_its_exit_code(
+    app: typer.Typer, name: str, capsys: pytest.CaptureFixture[str]
+) -> None:
+    assert cli.run(app, ["fail", name]) == getattr(errors, name).exit_code
+    captured = capsys.readouterr()
+    assert captured.err == "bitwave: first second\n"
+    assert captured.out == ""
+
+
+def test_exit_codes_are_distinct_except_where_they_mean_the_same() -> None:
+    codes = [getattr(errors, name).exit_code for name in ALL_ERRORS]
+    assert len(set(codes)) == len(codes)
+    for code in codes:
+        assert f"{code} " in cli.EXIT_CODES
+
+
+@pytest.mark.parametrize(
+    ("arguments", "code", "said"),
+    [
+        (["fail", "nothing"], 0, ""),
+        (["fail", "exit"], 1, ""),
+        (["fail", "interrupt"], 130, "bitwave: interrupted\n"),
+        (["fail", "os"], 11, "bitwave: there.csv: No such file or directory\n"),
+    ],
+)
+def test_other_ends(
+    app: typer.Typer, arguments: list[str], code: int, said: str, capsys: pytest.CaptureFixture[str]
+) -> None:
+    assert cli.run(app, arguments) == code
+    assert capsys.readouterr().err == said
+
+
+def test_unknown_verbs_and_missing_arguments_are_usage_errors(
+    app: typer.Typer, capsys: pytest.CaptureFixture[str]
+) -> None:
+    assert cli.run(app, ["dance"]) == 2
+    assert "No such command 'dance'" in capsys.readouterr().err
+    assert cli.run(app, ["fail"]) == 2
+
+
+def test_version(app: typer.Typer, capsys: pytest.CaptureFixture[str]) -> None:
+    assert cli.run(app, ["--version"]) == 0
+    assert capsys.readouterr().out == f"bitwave {__version__}\n"
+
+
+def test_help_lists_verbs_in_the_order_of_the_way_of_the_data() -> None:
+    names = ["live", "zebra", "parity", "train", "record"]
+    points = [EntryPoint(name, "x:y", cli.GROUP) for name in names]
+    assert [point.name for point in cli.verbs(points)] == ["record", "train", "parity", "live", "zebra"]
