@@ -78,8 +78,13 @@ class Session(_Frozen):
         return f"{self.participant}.{self.session}.json"
 
     def to_json(self) -> bytes:
-        """UTF-8 JSON for people to read, a pure function of the values."""
-        return (json.dumps(self.model_dump(mode="json"), indent=1) + "\n").encode()
+        """UTF-8 JSON, one take a line for people to read and compare; a pure function of the values."""
+        facts = self.model_dump(mode="json")
+        takes = facts.pop("takes")
+        lines = [f" {json.dumps(name)}: {json.dumps(value)}" for name, value in facts.items()]
+        rows = ",\n".join(f"  {json.dumps(take)}" for take in takes)
+        lines.append(f' "takes": [\n{rows}\n ]' if takes else ' "takes": []')
+        return ("{\n" + ",\n".join(lines) + "\n}\n").encode()
 
 
 def read_session(path: Path) -> Session:
