@@ -1,0 +1,32 @@
+# Everything happens in .venv, which the first target makes; nothing else is installed.
+PYTHON ?= $(shell command -v python3.11 || command -v python3)
+PY := .venv/bin/python
+JOBS ?= 2
+
+.PHONY: demo test lint clean help
+
+demo: .venv/ready ## install, then the whole path on a virtual wrist: record, train, quantize, export, prove, recognise
+	.venv/bin/bitwave demo
+
+test: .venv/ready ## install what is missing, then run all tests (JOBS=2 at a time)
+	$(PY) -m pytest -q -n $(JOBS) --dist loadfile
+
+lint: .venv/ready ## style and types
+	$(PY) -m ruff check .
+	$(PY) -m ruff format --check .
+	$(PY) -m mypy
+
+clean: ## remove the environment, native builds and caches
+	rm -rf .venv host/bitwave/_native .pytest_cache .mypy_cache .ruff_cache .hypothesis
+
+help: ## list the targets
+	@sed -n 's/^\([a-z]*\):.*## \(.*\)/  make \1	\2/p' $(MAKEFILE_LIST) | expand -t 14
+
+# Made again only when what is installed may differ; a changed C source is rebuilt by bitwave.native itself.
+# tf-keras writes the tests' files from the TensorFlow converter; alone, or it pulls in the full tensorflow.
+.venv/ready: pyproject.toml host/build_hook.py
+	test -x $(PY) || $(PYTHON) -m venv .venv
+	$(PY) -m pip install --quiet --disable-pip-version-check --upgrade 'pip>=23'
+	$(PY) -m pip install --quiet --disable-pip-version-check --editable '.[train,verify,dev]'
+	$(PY) -m pip install --quiet --disable-pip-version-check --no-deps 'tf-keras==2.21.*'
+	touch $@

@@ -1,0 +1,50 @@
+"""What tests share: saying which package a test needs."""
+
+from __future__ import annotations
+
+import importlib.util
+import os
+import shutil
+from typing import NoReturn
+
+import pytest
+
+# Program or module -> what to install. A test names the key; nobody has to guess the package.
+_PROGRAMS = {
+    "arm-none-eabi-gcc": "gcc-arm-none-eabi and libnewlib-arm-none-eabi",
+    "clang": "clang and libclang-rt-14-dev",
+    "gcc": "gcc and libc6-dev",
+    "make": "make",
+    "git": "git",
+    "qemu-system-arm": "qemu-system-arm",
+}
+_MODULES = {
+    "capstone": "capstone",
+    "elftools": "pyelftools",
+    "hatchling": "hatchling",
+    "keras": "keras",
+    "matplotlib": "matplotlib",
+    "tensorflow": "tensorflow-cpu",
+    "tf_keras": "tf-keras",
+    "tflite_micro": "tflite-micro",
+    "tflite_runtime": "tflite-runtime",
+    "unicorn": "unicorn",
+    "ziglang": "ziglang",
+}
+
+
+def need(*names: str) -> None:
+    """Skips the test, naming what to install, if a program or a module is missing; in CI that is a failure."""
+    for name in names:
+        if name in _PROGRAMS:
+            if shutil.which(name) is None:
+                absent(f"needs {name}: install the Debian package {_PROGRAMS[name]}")
+        elif importlib.util.find_spec(name) is None:
+            absent(f"needs {name}: pip install {_MODULES[name]}")
+
+
+def absent(reason: str) -> NoReturn:
+    """Skips with a reason; fails where CI must have everything."""
+    if os.environ.get("CI") == "true":
+        pytest.fail(f"CI may not skip: {reason}", pytrace=False)
+    pytest.skip(reason)
