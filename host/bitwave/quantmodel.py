@@ -8,6 +8,7 @@ from __future__ import annotations
 
 import math
 from dataclasses import dataclass
+from typing import Literal
 
 import numpy as np
 import numpy.typing as npt
@@ -17,6 +18,8 @@ from .metadata import Metadata
 Int8Array = npt.NDArray[np.int8]
 Int16Array = npt.NDArray[np.int16]
 Int32Array = npt.NDArray[np.int32]
+
+Activation = Literal["none", "relu", "relu6"]
 
 GATES = ("input", "forget", "cell", "output")
 
@@ -52,6 +55,15 @@ def quantize_multiplier(real: float) -> Multiplier:
     if shift < -31:
         return Multiplier(0, 0)
     return Multiplier(mantissa, shift)
+
+
+def float32_product(a: float, b: float) -> float:
+    """Product of two exact float32 values, rounded to float32.
+
+    Source: `GetQuantizedConvolutionMultipler` of TensorFlow Lite multiplies the scales of input and filter before it
+    widens them; it serves fully connected layers and the gates of an LSTM.
+    """
+    return float(np.float32(a) * np.float32(b))
 
 
 @dataclass(frozen=True, eq=False)
@@ -92,13 +104,14 @@ class Lstm:
 
     @property
     def input_multipliers(self) -> tuple[Multiplier, ...]:
-        """Per gate: float32 scales widened to double, sx * sw / 2**-12."""
-        return tuple(quantize_multiplier(self.input.scale * s / 2.0**-12) for s in self.input_scales)
+        """Per gate: sx * sw, rounded to float32, / 2**-12."""
+        return tuple(quantize_multiplier(float32_product(self.input.scale, s) / 2.0**-12) for s in self.input_scales)
 
     @property
     def recurrent_multipliers(self) -> tuple[Multiplier, ...]:
-        """Per gate: sh * sw / 2**-12."""
-        return tuple(quantize_multiplier(self.hidden_state.scale * s / 2.0**-12) for s in self.recurrent_scales)
+        """Per gate: sh * sw, rounded to float32, / 2**-12."""
+        scale = self.hidden_state.scale
+        return tuple(quantize_multiplier(float32_product(scale, s) / 2.0**-12) for s in self.recurrent_scales)
 
     @property
     def forget_multiplier(self) -> Multiplier:
@@ -126,20 +139,20 @@ class Dense:
     """A fully connected int8 layer.
 
     Attributes:
+        input: quantization of the input, int8.
+        output: quantization of the output, int8.
         weights: (outputs, inputs) int8, zero point 0.
-        bias: (outputs,) int32.
-        multipliers: one for the tensor, or one per output where the file quantizes per channel.
-        activation_min: lower clamp of the int8 output (the output zero point for ReLU, else -128).
-        activation_max: upper clamp (127, or that of ReLU6).
+        bias: (outputs,) int32, at scale input.scale * weight scale.
+        weight_scales: exact float32 values: one for the tensor, or one per output where the file quantizes per channel.
+        activation: the fused activation.
     """
 
     input: Quantization
     output: Quantization
     weights: Int8Array
     bias: Int32Array
-    multipliers: tuple[Multiplier, ...]
-    activation_min: int = -128
-    activation_max: int = 127
+    weight_scales: tuple[float, ...]
+    activation: Activation = "none"
 
     @property
     def outputs(self) -> int:
@@ -151,17 +164,60 @@ class Dense:
         """Number of inputs."""
         return int(self.weights.shape[1])
 
+    @property
+    def multipliers(self) -> tuple[Multiplier, ...]:
+        """One for the tensor, or one per output: sx * sw / sy.
+
+        Source: `CalculateOpDataFullyConnected` of TensorFlow Lite Micro. The product sx * sw is rounded to float32
+        where there is one scale for the tensor, and is a double where there is one per channel.
+        """
+        if len(self.weight_scales) == 1:
+            product = float32_product(self.input.scale, self.weight_scales[0])
+            return (quantize_multiplier(product / self.output.scale),)
+        return tuple(quantize_multiplier(self.input.scale * s / self.output.scale) for s in self.weight_scales)
+
+    @property
+    def activation_min(self) -> int:
+        """Lower clamp of the int8 output: the output's zero point for ReLU and ReLU6, else -128."""
+        return -128 if self.activation == "none" else max(-128, self.output.zero_point)
+
+    @property
+    def activation_max(self) -> int:
+        """Upper clamp of the int8 output: what 6.0 quantizes to for ReLU6, else 127.
+
+        Source: `CalculateActivationRangeQuantized` of TensorFlow Lite: float32 division, ties away from zero.
+        """
+        if self.activation != "relu6":
+            return 127
+        quotient = float(np.float32(6.0) / np.float32(self.output.scale))
+        return min(127, self.output.zero_point + math.floor(quotient + 0.5))
+
 
 @dataclass(frozen=True)
 class Softmax:
     """int8 softmax; output scale 1/256, zero point -128.
 
-    Source of the integer parameters: `CalculateSoftmaxParams` of TensorFlow Lite Micro.
+    Source of the integer parameters: `PreprocessSoftmaxScaling` and `CalculateInputRadius` of TensorFlow Lite, with
+    the five integer bits that `CalculateSoftmaxParams` of TensorFlow Lite Micro uses: differences to the largest
+    logit are brought to Q5.26.
+
+    Attributes:
+        input: quantization of the logits, int8.
+        beta: factor of the logits, float32.
     """
 
     input: Quantization
-    multiplier: Multiplier  # of beta * input scale * 2**26, as the reference computes it
-    diff_min: int  # differences below this are treated as exp = 0
+    beta: float = 1.0
+
+    @property
+    def multiplier(self) -> Multiplier:
+        """Of beta * input scale * 2**26, capped at 2**31 - 1; the shift is never negative in a valid model."""
+        return quantize_multiplier(min(self.beta * self.input.scale * 2.0**26, 2.0**31 - 1.0))
+
+    @property
+    def diff_min(self) -> int:
+        """Differences below this (a negative number or 0) are treated as exp = 0: -floor(31 * 2**26 / 2**shift)."""
+        return -math.floor(31 * 2.0**26 / 2.0**self.multiplier.shift)
 
 
 @dataclass(frozen=True, eq=False)
