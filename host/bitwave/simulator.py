@@ -1,0 +1,216 @@
+"""The network in NumPy integers, batched over windows: the readable specification, independent of the C core.
+
+Every rule is checked with equality against TensorFlow Lite Micro's reference kernels in the tests. Front end and
+decision are in `bitwave.simulator_stream`; their names are reachable from here too.
+"""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+
+import numpy as np
+import numpy.typing as npt
+
+from .errors import ModelError
+from .fixed import (
+    INT8,
+    INT16,
+    Int64Array,
+    clamp,
+    exp_on_negative,
+    high_multiply,
+    reciprocal_of_one_plus,
+    requantize,
+    rounding_divide,
+    sigmoid,
+    tanh,
+)
+from .quantmodel import Dense, Int8Array, Int16Array, Lstm, QuantModel, Softmax
+from .simulator_stream import Decider, Event, front_end
+
+__all__ = ["Decider", "Event", "LayerTrace", "Trace", "front_end", "run", "stream_events"]
+
+
+@dataclass(frozen=True, eq=False)
+class LayerTrace:
+    """Everything one LSTM layer computed; gates in the order input, forget, cell, output.
+
+    Attributes:
+        preactivations: (windows, steps, 4, hidden) int16, Q3.12, after the last clamp.
+        gates: (windows, steps, 4, hidden) int16, Q0.15.
+        cell: (windows, steps, hidden) int16.
+        hidden: (windows, steps, hidden) int8.
+        saturated_preactivations: (4,) int64, per gate how often the sum left int16 or one of its terms did.
+        saturated_cell: how often the cell hit a limit of int16 or of its clip.
+        saturated_hidden: how often the hidden state hit a limit of int8.
+    """
+
+    preactivations: Int16Array
+    gates: Int16Array
+    cell: Int16Array
+    hidden: Int8Array
+    saturated_preactivations: npt.NDArray[np.int64]
+    saturated_cell: int
+    saturated_hidden: int
+
+
+@dataclass(frozen=True, eq=False)
+class Trace:
+    """Everything a run computed.
+
+    Attributes:
+        layers: one per LSTM layer.
+        dense: per dense layer its output, (windows, outputs) int8.
+        scores: (windows, classes) int8; the logits where the model has no softmax.
+    """
+
+    layers: tuple[LayerTrace, ...]
+    dense: tuple[Int8Array, ...]
+    scores: Int8Array
+
+    @property
+    def hidden(self) -> tuple[Int8Array, ...]:
+        """Per layer, (windows, steps, hidden) int8."""
+        return tuple(layer.hidden for layer in self.layers)
+
+    @property
+    def cell(self) -> tuple[Int16Array, ...]:
+        """Per layer, (windows, steps, hidden) int16."""
+        return tuple(layer.cell for layer in self.layers)
+
+
+def run(model: QuantModel, windows: Int8Array) -> Trace:
+    """Runs each window from a reset.
+
+    Args:
+        model: a checked model.
+        windows: (windows, steps, channels) int8; any number of steps.
+
+    Returns:
+        All intermediates.
+
+    Raises:
+        ModelError: the windows have another shape or type.
+    """
+    if windows.dtype != np.int8 or windows.ndim != 3 or windows.shape[1] < 1 or windows.shape[2] != model.channels:
+        raise ModelError(f"windows of {windows.dtype} {windows.shape} do not fit {model.channels} int8 channels")
+    layers = []
+    sequence = windows
+    for lstm in model.lstm:
+        layers.append(_lstm(lstm, sequence))
+        sequence = layers[-1].hidden
+    current = sequence[:, -1, :]
+    dense = []
+    for layer in model.head:
+        current = _dense(layer, current)
+        dense.append(current)
+    scores = current if model.softmax is None else _softmax(model.softmax, current)
+    return Trace(tuple(layers), tuple(dense), scores)
+
+
+def stream_events(model: QuantModel, raw: Int16Array) -> list[Event]:
+    """Events of a whole stream: window j covers the samples [j * hop, j * hop + steps).
+
+    Args:
+        model: with metadata.
+        raw: (samples, channels) int16 counts.
+
+    Raises:
+        ModelError: the model has no metadata.
+    """
+    metadata = model.metadata
+    if metadata is None:
+        raise ModelError("the .tflite file has no bitwave metadata: labels, scaling and decision are unknown")
+    starts = range(0, len(raw) - model.steps + 1, metadata.hop)
+    if not starts:
+        return []
+    samples = front_end(metadata, model.input.zero_point, raw)
+    windows = np.stack([samples[start : start + model.steps] for start in starts])
+    scores = run(model, windows).scores
+    decider = Decider(metadata.decision, metadata.hop)
+    pushed = (decider.push(start + model.steps - 1, row) for start, row in zip(starts, scores, strict=True))
+    return [event for event in pushed if event is not None]
+
+
+def _lstm(lstm: Lstm, sequence: Int8Array) -> LayerTrace:
+    count, steps, _ = sequence.shape
+    shape = (count, steps, lstm.hidden)
+    preactivations = np.empty((count, steps, 4, lstm.hidden), np.int16)
+    gates = np.empty_like(preactivations)
+    cells, hiddens = np.empty(shape, np.int16), np.empty(shape, np.int8)
+    saturated = np.zeros(4, np.int64)
+
+    from_input = np.empty((4, *shape), np.int64)
+    centred = sequence.astype(np.int64) - lstm.input.zero_point
+    for gate in range(4):
+        accumulator = centred @ lstm.input_weights[gate].astype(np.int64).T + lstm.bias[gate]
+        from_input[gate] = requantize(accumulator, lstm.input_multipliers[gate])
+    input_term = clamp(from_input, INT16)
+
+    recurrent = [weights.astype(np.int64).T for weights in lstm.recurrent_weights]
+    cell = np.zeros((count, lstm.hidden), np.int64)
+    hidden = np.full((count, lstm.hidden), lstm.hidden_state.zero_point, np.int64)
+    for step in range(steps):
+        for gate in range(4):
+            accumulator = (hidden - lstm.hidden_state.zero_point) @ recurrent[gate]
+            from_hidden = requantize(accumulator, lstm.recurrent_multipliers[gate])
+            hidden_term = clamp(from_hidden, INT16)
+            total = input_term[gate, :, step] + hidden_term
+            preactivations[:, step, gate] = value = clamp(total, INT16)
+            gates[:, step, gate] = tanh(value, 0) if gate == 2 else sigmoid(value)
+            inside = (from_input[gate, :, step] == input_term[gate, :, step]) & (from_hidden == hidden_term)
+            saturated[gate] += np.count_nonzero(~(inside & (total == value)))
+        i, f, g, o = (gates[:, step, gate].astype(np.int64) for gate in range(4))
+        cell = _next_cell(lstm, cell, i, f, g)
+        product = tanh(cell, lstm.cell_tanh_shift) * o
+        hidden = clamp(requantize(product, lstm.output_multiplier) + lstm.hidden_state.zero_point, INT8)
+        cells[:, step], hiddens[:, step] = cell, hidden
+    low, high = (-lstm.cell_clip, lstm.cell_clip) if lstm.cell_clip else INT16
+    return LayerTrace(
+        preactivations=preactivations,
+        gates=gates,
+        cell=cells,
+        hidden=hiddens,
+        saturated_preactivations=saturated,
+        saturated_cell=int(np.count_nonzero((cells == low) | (cells == high))),
+        saturated_hidden=int(np.count_nonzero((hiddens == INT8[0]) | (hiddens == INT8[1]))),
+    )
+
+
+def _next_cell(lstm: Lstm, cell: Int64Array, i: Int64Array, f: Int64Array, g: Int64Array) -> Int64Array:
+    """Both products are clamped before the add, and the sum again; then the clip, where the model has one."""
+    kept = clamp(requantize(f * cell, lstm.forget_multiplier), INT16)
+    added = clamp(requantize(i * g, lstm.input_gate_multiplier), INT16)
+    total = clamp(kept + added, INT16)
+    return clamp(total, (-lstm.cell_clip, lstm.cell_clip)) if lstm.cell_clip else total
+
+
+def _dense(dense: Dense, values: Int8Array) -> Int8Array:
+    """(windows, inputs) int8 -> (windows, outputs) int8."""
+    accumulator = (values.astype(np.int64) - dense.input.zero_point) @ dense.weights.astype(np.int64).T + dense.bias
+    multipliers = dense.multipliers
+    if len(multipliers) == 1:
+        scaled = requantize(accumulator, multipliers[0])
+    else:
+        scaled = np.stack([requantize(accumulator[:, j], m) for j, m in enumerate(multipliers)], axis=1)
+    clamped = clamp(scaled + dense.output.zero_point, (dense.activation_min, dense.activation_max))
+    return clamped.astype(np.int8)
+
+
+def _softmax(softmax: Softmax, logits: Int8Array) -> Int8Array:
+    """(windows, classes) int8 -> (windows, classes) int8 of scale 1/256 and zero point -128.
+
+    Differences to the largest logit go to Q5.26 and through the exponential; the sum is kept in Q12.19, normalized to
+    [1, 2) by its leading zeros, inverted, and multiplied back.
+    """
+    difference = logits.astype(np.int64) - logits.astype(np.int64).max(axis=1, keepdims=True)
+    counts = difference >= softmax.diff_min
+    multiplier = softmax.multiplier
+    scaled = high_multiply(np.where(counts, difference, 0) << multiplier.shift, multiplier.mantissa)
+    exponentials = np.where(counts, exp_on_negative(scaled), 0)
+    total = rounding_divide(exponentials, 12).sum(axis=1)
+    headroom = 32 - np.frexp(total.astype(np.float64))[1].astype(np.int64)  # leading zeros of an uint32
+    inverse = reciprocal_of_one_plus((total << headroom) - (1 << 31))
+    exponent = 12 - headroom + 31 - 8
+    quotient = rounding_divide(high_multiply(exponentials, inverse[:, None]), exponent[:, None])
+    return np.where(counts, clamp(quotient - 128, INT8), -128).astype(np.int8)
