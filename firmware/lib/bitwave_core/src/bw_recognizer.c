@@ -1,0 +1,141 @@
+/* Raw sample -> int8 -> lanes -> scores -> decision -> event.
+ *
+ * Window j covers the samples j * hop .. j * hop + window - 1 and lives in lane j % lanes: with ceil(window / hop)
+ * lanes the lane is free again when its next window starts. At most one window ends with a sample. */
+#include <string.h>
+
+#include "bw_frontend.h"
+
+static size_t aligned(size_t size) { return (size + BW_ALIGNMENT - 1u) & ~(size_t)(BW_ALIGNMENT - 1u); }
+
+size_t bw_recognizer_arena_size(const bw_model *model) {
+    if (model->hop == 0) {
+        return 0;
+    }
+    const size_t words = ((size_t)model->lanes + model->classes) * sizeof(uint16_t);
+    return bw_network_arena_size(model, model->lanes) + aligned(words + model->channels + model->classes);
+}
+
+bw_status bw_recognizer_init(bw_recognizer *recognizer, const bw_model *model, void *arena, size_t size) {
+    if (model->hop == 0) {
+        return BW_NETWORK_ONLY;
+    }
+    if (size < bw_recognizer_arena_size(model)) {
+        return BW_ARENA_SMALL;
+    }
+    const size_t network_size = bw_network_arena_size(model, model->lanes);
+    const bw_status status = bw_network_init(&recognizer->network, model, model->lanes, arena, network_size);
+    if (status != BW_OK) {
+        return status;
+    }
+    void *rest = (uint8_t *)arena + network_size;
+    recognizer->model = model;
+    recognizer->remaining = rest;
+    recognizer->averages = recognizer->remaining + model->lanes;
+    recognizer->input = (int8_t *)(recognizer->averages + model->classes);
+    recognizer->scores = recognizer->input + model->channels;
+    bw_recognizer_reset(recognizer);
+    return BW_OK;
+}
+
+void bw_recognizer_reset(bw_recognizer *recognizer) {
+    const bw_model *model = recognizer->model;
+    memset(recognizer->remaining, 0, model->lanes * sizeof(uint16_t));
+    memset(recognizer->averages, 0, model->classes * sizeof(uint16_t));
+    memset(recognizer->scores, 0, model->classes);
+    recognizer->samples = 0;
+    recognizer->wait = 0;
+    recognizer->until_start = 0;
+    recognizer->next_lane = 0;
+    recognizer->started = 0;
+    recognizer->run = 0;
+    recognizer->last = 0;
+}
+
+/* a += (score - a) / 2^smoothing, Q8.8, rounded down; the first window sets it. */
+static void smooth(bw_recognizer *recognizer) {
+    const bw_model *model = recognizer->model;
+    for (uint32_t i = 0; i < model->classes; ++i) {
+        const int32_t score = bw_shift_left(recognizer->scores[i] - INT8_MIN, 8);
+        const int32_t average = recognizer->averages[i];
+        const int32_t next =
+            recognizer->started ? average + ((score - average) >> model->decision.smoothing) : score;
+        recognizer->averages[i] = (uint16_t)next;
+    }
+    recognizer->started = 1;
+}
+
+/* One finished window: whether its leading class counts as a gesture now. */
+static void decide(bw_recognizer *recognizer, bw_event *event) {
+    const bw_model *model = recognizer->model;
+    const bw_decision_rule *rule = &model->decision;
+    uint8_t winner = 0;
+    int32_t second = 0;
+    smooth(recognizer);
+    for (uint8_t i = 1; i < model->classes; ++i) {
+        if (recognizer->averages[i] > recognizer->averages[winner]) {
+            second = recognizer->averages[winner];
+            winner = i;
+        } else if (recognizer->averages[i] > second) {
+            second = recognizer->averages[i];
+        }
+    }
+    const int32_t best = recognizer->averages[winner];
+    const int passes = (rule->fires >> winner & 1) != 0 && best >= bw_shift_left(rule->thresholds[winner], 8) &&
+                       best - second >= bw_shift_left(rule->margin, 8);
+    if (!passes) {
+        recognizer->run = 0;
+    } else if (recognizer->run == 0 || winner != recognizer->last) {
+        recognizer->run = 1;
+    } else if (recognizer->run < UINT8_MAX) {
+        ++recognizer->run;
+    }
+    recognizer->last = winner;
+    recognizer->wait -= recognizer->wait < model->hop ? recognizer->wait : model->hop;
+    event->kind = BW_EVENT_WINDOW;
+    event->label = winner;
+    event->score = (uint8_t)(best >> 8);
+    if (passes && recognizer->run >= rule->hold && recognizer->wait == 0) {
+        event->kind = BW_EVENT_GESTURE;
+        recognizer->wait = rule->refractory;
+        recognizer->run = 0;
+    }
+}
+
+/* Starts a window where one is due. */
+static void start_window(bw_recognizer *recognizer) {
+    const bw_model *model = recognizer->model;
+    if (recognizer->until_start == 0) {
+        const uint8_t lane = recognizer->next_lane;
+        bw_network_reset(&recognizer->network, lane);
+        recognizer->remaining[lane] = model->window;
+        recognizer->next_lane = (uint8_t)(lane + 1u < model->lanes ? lane + 1u : 0u);
+        recognizer->until_start = model->hop;
+    }
+    --recognizer->until_start;
+}
+
+void bw_recognizer_push(bw_recognizer *recognizer, const int16_t sample[], bw_event *event) {
+    const bw_model *model = recognizer->model;
+    uint32_t active = 0;
+    uint32_t finished = model->lanes;
+    for (uint32_t i = 0; i < model->channels; ++i) {
+        recognizer->input[i] = bw_scale_count(&model->front_end[i], sample[i], model->input_zero);
+    }
+    start_window(recognizer);
+    for (uint32_t lane = 0; lane < model->lanes; ++lane) {
+        if (recognizer->remaining[lane] > 0) {
+            active |= (uint32_t)1 << lane;
+            if (--recognizer->remaining[lane] == 0) {
+                finished = lane;
+            }
+        }
+    }
+    bw_network_step(&recognizer->network, recognizer->input, active);
+    memset(event, 0, sizeof *event);
+    event->sample = recognizer->samples++;
+    if (finished < model->lanes) {
+        bw_network_scores(&recognizer->network, finished, recognizer->scores);
+        decide(recognizer, event);
+    }
+}
