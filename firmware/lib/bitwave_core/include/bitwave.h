@@ -350,12 +350,12 @@ typedef struct bw_app {
     bw_app_link links[BW_APP_LINKS];
     uint32_t time_us;
     uint32_t samples;          /* since the start: the index of the next sample */
-    uint32_t recognise_offset; /* index of the sample with which recognition started */
     uint32_t batch_first;
     uint32_t batch_time_us;
     uint32_t batch_last_us;
     uint8_t batch_count;
     uint8_t batch[BW_WIRE_BODY]; /* body of the next SAMPLES frame */
+    uint8_t answer[BW_WIRE_BODY]; /* scratch for the body of an answer */
     bw_board_counters counters;
 } bw_app;
 

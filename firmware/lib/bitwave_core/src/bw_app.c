@@ -1,0 +1,171 @@
+/* The app: samples and bytes in, frames out. What a board does beside its own I/O is all here. */
+#include "bw_body.h"
+#include "bw_commands.h"
+#include "bw_link.h"
+
+enum { FAULT_TEXT = 64, NOBODY = BW_APP_LINKS };
+
+size_t bw_app_arena_size(const bw_model *model) {
+    return model == NULL ? 0 : bw_recognizer_arena_size(model) + bw_network_arena_size(model, 1);
+}
+
+/* A model is tied to its channels and to the scale that it was trained with. */
+static bw_status fits_board(const bw_model *model, const bw_board *board) {
+    if (model == NULL) {
+        return BW_NO_MODEL;
+    }
+    if (model->hop == 0) {
+        return BW_NETWORK_ONLY;
+    }
+    const int same = model->channels == board->channels &&
+                     model->accel_milli_lsb_per_g == board->accel_milli_lsb_per_g &&
+                     model->gyro_milli_lsb_per_dps == board->gyro_milli_lsb_per_dps;
+    return same ? BW_OK : BW_MODEL_MISMATCH;
+}
+
+bw_status bw_app_init(bw_app *app, const bw_board *board, const bw_model *model, void *arena, size_t size) {
+    if (board->channels < 1 || board->channels > BW_MAX_CHANNELS) {
+        return BW_BAD_ARGUMENT;
+    }
+    if (size < bw_app_arena_size(model)) {
+        return BW_ARENA_SMALL;
+    }
+    memset(app, 0, sizeof *app);
+    app->board = board;
+    app->model = model;
+    app->can_recognise = fits_board(model, board);
+    app->parity_link = NOBODY;
+    for (uint32_t link = 0; link < BW_APP_LINKS; ++link) {
+        bw_link_reset(&app->links[link]);
+    }
+    if (model == NULL) {
+        return BW_OK;
+    }
+    const size_t recognizer_size = bw_recognizer_arena_size(model);
+    bw_status status = bw_network_init(&app->parity, model, 1, (uint8_t *)arena + recognizer_size,
+                                       size - recognizer_size);
+    if (status == BW_OK && model->hop > 0) {
+        status = bw_recognizer_init(&app->recognizer, model, arena, recognizer_size);
+    }
+    return status;
+}
+
+void bw_app_receive(bw_app *app, uint32_t link, const uint8_t bytes[], size_t size) {
+    for (size_t i = 0; link < BW_APP_LINKS && i < size; ++i) {
+        bw_frame frame;
+        if (bw_wire_receive(&app->links[link].decoder, bytes[i], &frame)) {
+            bw_command_run(app, link, &frame);
+        }
+    }
+}
+
+size_t bw_app_transmit(bw_app *app, uint32_t link, uint8_t out[], size_t capacity) {
+    return link < BW_APP_LINKS ? bw_link_transmit(&app->links[link], out, capacity) : 0;
+}
+
+int bw_app_streams(const bw_app *app) { return app->links[0].stream || app->links[1].stream; }
+
+int bw_app_recognises(const bw_app *app) { return app->links[0].recognise || app->links[1].recognise; }
+
+void bw_app_flush(bw_app *app) {
+    const size_t sample_size = 2u + 2u * (size_t)app->board->channels;
+    if (app->batch_count == 0) {
+        return;
+    }
+    bw_body start = {app->batch, 0};
+    bw_put_u32(&start, app->batch_first);
+    bw_put_u8(&start, app->board->channels);
+    bw_put_u8(&start, app->batch_count);
+    const size_t size = start.size + app->batch_count * sample_size;
+    for (uint32_t link = 0; link < BW_APP_LINKS; ++link) {
+        if (app->links[link].stream) {
+            bw_link_send(&app->links[link], BW_FRAME_SAMPLES, app->batch_time_us, app->batch, size);
+        }
+    }
+    app->batch_count = 0;
+}
+
+static void batch_sample(bw_app *app, const int16_t sample[]) {
+    const uint32_t channels = app->board->channels;
+    const size_t start_size = 6; /* first u32, channels u8, count u8: see bw_app_flush() */
+    const size_t sample_size = 2u + 2u * (size_t)channels;
+    const size_t fitting = (BW_WIRE_BODY - start_size) / sample_size;
+    if (app->batch_count > 0 && app->time_us - app->batch_last_us > UINT16_MAX) {
+        bw_app_flush(app); /* the pause would not fit the frame */
+    }
+    if (app->batch_count == 0) {
+        app->batch_first = app->samples;
+        app->batch_time_us = app->time_us;
+        app->batch_last_us = app->time_us;
+    }
+    bw_body body = {app->batch, start_size + app->batch_count * sample_size};
+    bw_put_u16(&body, app->time_us - app->batch_last_us);
+    for (uint32_t i = 0; i < channels; ++i) {
+        bw_put_u16(&body, (uint16_t)sample[i]);
+    }
+    app->batch_last_us = app->time_us;
+    ++app->batch_count;
+    if (app->batch_count == BW_APP_BATCH || app->batch_count == fitting ||
+        app->time_us - app->batch_time_us >= BW_APP_BATCH_US) {
+        bw_app_flush(app);
+    }
+}
+
+static void recognise_sample(bw_app *app, const int16_t sample[]) {
+    uint8_t bytes[4 + 1 + BW_MAX_LABELS];
+    bw_event event;
+    bw_recognizer_push(&app->recognizer, sample, &event);
+    if (event.kind == BW_EVENT_NONE) {
+        return;
+    }
+    bw_body scores = {bytes, 0};
+    bw_put_u32(&scores, app->samples);
+    bw_put_u8(&scores, app->model->classes);
+    bw_put_bytes(&scores, app->recognizer.scores, app->model->classes);
+    for (uint32_t link = 0; link < BW_APP_LINKS; ++link) {
+        if (app->links[link].recognise) {
+            bw_link_send(&app->links[link], BW_FRAME_SCORES, app->time_us, bytes, scores.size);
+        }
+    }
+    if (event.kind != BW_EVENT_GESTURE) {
+        return;
+    }
+    bw_app_flush(app); /* a host sees the gesture's samples before the event */
+    bw_body gesture = {bytes, 0};
+    bw_put_u32(&gesture, app->samples);
+    bw_put_u8(&gesture, event.label);
+    bw_put_u8(&gesture, event.score);
+    for (uint32_t link = 0; link < BW_APP_LINKS; ++link) {
+        if (app->links[link].recognise) {
+            bw_link_send(&app->links[link], BW_FRAME_EVENT, app->time_us, bytes, gesture.size);
+        }
+    }
+}
+
+void bw_app_sample(bw_app *app, uint32_t time_us, const int16_t sample[]) {
+    app->time_us = time_us;
+    if (bw_app_streams(app)) {
+        batch_sample(app, sample);
+    }
+    if (bw_app_recognises(app)) {
+        recognise_sample(app, sample);
+    }
+    ++app->samples;
+}
+
+void bw_app_tick(bw_app *app, uint32_t time_us) {
+    app->time_us = time_us;
+    if (app->batch_count > 0 && time_us - app->batch_time_us >= BW_APP_BATCH_US) {
+        bw_app_flush(app);
+    }
+}
+
+void bw_app_fault(bw_app *app, uint8_t code, const char *text) {
+    uint8_t bytes[2 + FAULT_TEXT];
+    bw_body body = {bytes, 0};
+    bw_put_u8(&body, code);
+    bw_put_text(&body, text, FAULT_TEXT);
+    for (uint32_t link = 0; link < BW_APP_LINKS; ++link) {
+        bw_link_send(&app->links[link], BW_FRAME_FAULT, app->time_us, bytes, body.size);
+    }
+}

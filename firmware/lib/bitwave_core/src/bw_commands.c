@@ -1,0 +1,193 @@
+#include "bw_commands.h"
+
+#include "bw_body.h"
+#include "bw_link.h"
+
+enum {
+    STATUS_TEXT = 64,
+    STATUS_FIXED = 5, /* command type u8, command sequence u16, status u8, text length u8 */
+    TRACE_FIXED = 4,  /* step u16, layer u8, hidden count u8 */
+    SCORES_FIXED = 5, /* sample u32, count u8 */
+    PARITY_FIXED = 4, /* first step u16, count u8, flags u8 */
+    DIGEST_SIZE = 8
+};
+
+static void send(bw_app *app, uint32_t link, bw_frame_type type, const bw_body *body) {
+    bw_link_send(&app->links[link], type, app->time_us, body->bytes, body->size);
+}
+
+static void put_labels(bw_body *body, const bw_model *model) {
+    for (uint32_t i = 0; model->labels != NULL && i < model->classes; ++i) {
+        size_t length;
+        const char *label = bw_model_label(model, i, &length);
+        bw_put_u8(body, (uint32_t)length);
+        bw_put_bytes(body, label, length);
+    }
+}
+
+static bw_status send_info(bw_app *app, uint32_t link) {
+    static const uint8_t no_digest[DIGEST_SIZE] = {0};
+    const bw_board *board = app->board;
+    const bw_model *model = app->model;
+    bw_body body = {app->answer, 0};
+    bw_put_u8(&body, BW_INFO_FORMAT);
+    bw_put_u8(&body, BW_IMAGE_ABI);
+    bw_put_u8(&body, board->kind);
+    bw_put_bytes(&body, board->firmware, sizeof board->firmware);
+    bw_put_u8(&body, board->channels);
+    bw_put_u8(&body, model != NULL && model->labels != NULL ? model->classes : 0u);
+    bw_put_u32(&body, board->rate_mhz);
+    bw_put_u32(&body, model != NULL ? model->rate_mhz : 0u);
+    bw_put_u16(&body, model != NULL ? model->window : 0u);
+    bw_put_u16(&body, model != NULL ? model->hop : 0u);
+    bw_put_u32(&body, board->accel_milli_lsb_per_g);
+    bw_put_u32(&body, board->gyro_milli_lsb_per_dps);
+    bw_put_bytes(&body, model != NULL ? model->digest : no_digest, DIGEST_SIZE);
+    bw_put_u32(&body, app->counters.lost_samples);
+    bw_put_u32(&body, app->links[link].dropped_frames);
+    if (model != NULL) {
+        put_labels(&body, model);
+    }
+    send(app, link, BW_FRAME_INFO, &body);
+    return BW_OK;
+}
+
+static bw_status send_counters(bw_app *app, uint32_t link) {
+    bw_body body = {app->answer, 0};
+    bw_put_u32(&body, app->samples);
+    bw_put_u32(&body, app->counters.lost_samples);
+    bw_put_u32(&body, app->links[link].dropped_frames);
+    bw_put_u32(&body, app->links[link].decoder.errors);
+    bw_put_u32(&body, app->counters.cycles_per_step);
+    bw_put_u32(&body, app->counters.longest_loop_us);
+    send(app, link, BW_FRAME_COUNTERS, &body);
+    return BW_OK;
+}
+
+static bw_status set_stream(bw_app *app, uint32_t link, uint8_t on) {
+    bw_app_flush(app); /* a link gets exactly the samples between its two commands */
+    app->links[link].stream = on;
+    return BW_OK;
+}
+
+static bw_status set_recognise(bw_app *app, uint32_t link, uint8_t on) {
+    if (on && app->can_recognise != BW_OK) {
+        return app->can_recognise;
+    }
+    if (on && !bw_app_recognises(app)) {
+        bw_recognizer_reset(&app->recognizer); /* the first window starts with the next sample */
+    }
+    app->links[link].recognise = on;
+    return BW_OK;
+}
+
+static bw_status run_self_test(bw_app *app) {
+    if (app->model == NULL) {
+        return BW_NO_MODEL;
+    }
+    app->parity_link = BW_APP_LINKS; /* its states are borrowed */
+    return bw_self_test(app->model, app->parity.states, bw_network_arena_size(app->model, 1));
+}
+
+static void send_trace(bw_app *app, uint32_t link) {
+    for (uint32_t layer = 0; layer < app->model->layers; ++layer) {
+        const uint32_t units = app->model->lstm[layer].hidden;
+        const int16_t *cell = bw_network_cell(&app->parity, 0, layer);
+        bw_body body = {app->answer, 0};
+        bw_put_u16(&body, app->parity_step);
+        bw_put_u8(&body, layer);
+        bw_put_u8(&body, units);
+        bw_put_bytes(&body, bw_network_hidden(&app->parity, 0, layer), units);
+        for (uint32_t i = 0; i < units; ++i) {
+            bw_put_u16(&body, (uint16_t)cell[i]);
+        }
+        send(app, link, BW_FRAME_TRACE, &body);
+    }
+}
+
+static void send_parity_scores(bw_app *app, uint32_t link) {
+    int8_t scores[BW_MAX_WIDTH];
+    bw_body body = {app->answer, 0};
+    bw_network_scores(&app->parity, 0, scores);
+    bw_put_u32(&body, app->parity_step);
+    bw_put_u8(&body, app->model->classes);
+    bw_put_bytes(&body, scores, app->model->classes);
+    send(app, link, BW_FRAME_SCORES, &body);
+}
+
+/* Bytes of the queue that a parity answer of `steps` steps takes at most. */
+static size_t parity_answer_size(const bw_model *model, size_t steps) {
+    const size_t record = BW_RECORD_OVERHEAD + BW_WIRE_HEADER;
+    size_t trace = 0;
+    for (uint32_t layer = 0; layer < model->layers; ++layer) {
+        trace += record + TRACE_FIXED + 3u * model->lstm[layer].hidden;
+    }
+    return steps * trace + record + SCORES_FIXED + model->classes + record + STATUS_FIXED + STATUS_TEXT;
+}
+
+static bw_status run_parity(bw_app *app, uint32_t link, const uint8_t body[], size_t size) {
+    if (app->model == NULL) {
+        return BW_NO_MODEL;
+    }
+    const uint32_t channels = app->model->channels;
+    const uint32_t first = body[0] | (uint32_t)body[1] << 8;
+    const uint32_t count = body[2];
+    const uint32_t flags = body[3];
+    if (size != PARITY_FIXED + count * channels || (flags & ~(BW_PARITY_RESET | BW_PARITY_FINISH)) != 0) {
+        return BW_BAD_COMMAND;
+    }
+    if (parity_answer_size(app->model, count) > BW_APP_QUEUE) {
+        return BW_TOO_LARGE;
+    }
+    if ((flags & BW_PARITY_RESET) != 0) {
+        bw_network_reset(&app->parity, 0);
+        app->parity_link = (uint8_t)link;
+        app->parity_step = 0;
+    }
+    if (app->parity_link != link || app->parity_step != first || first + count > UINT16_MAX) {
+        return BW_BAD_STATE;
+    }
+    for (uint32_t i = 0; i < count; ++i) {
+        int8_t sample[BW_MAX_CHANNELS];
+        memcpy(sample, body + PARITY_FIXED + i * channels, channels);
+        bw_network_step(&app->parity, sample, 1);
+        send_trace(app, link);
+        ++app->parity_step;
+    }
+    if ((flags & BW_PARITY_FINISH) != 0) {
+        send_parity_scores(app, link);
+        app->parity_link = BW_APP_LINKS;
+    }
+    return BW_OK;
+}
+
+static bw_status dispatch(bw_app *app, uint32_t link, const bw_frame *command) {
+    const uint8_t *body = command->body;
+    const size_t size = command->body_size;
+    switch (command->type) {
+    case BW_COMMAND_INFO:
+        return size == 0 ? send_info(app, link) : BW_BAD_COMMAND;
+    case BW_COMMAND_STREAM:
+        return size == 1 && body[0] <= 1 ? set_stream(app, link, body[0]) : BW_BAD_COMMAND;
+    case BW_COMMAND_RECOGNISE:
+        return size == 1 && body[0] <= 1 ? set_recognise(app, link, body[0]) : BW_BAD_COMMAND;
+    case BW_COMMAND_SELF_TEST:
+        return size == 0 ? run_self_test(app) : BW_BAD_COMMAND;
+    case BW_COMMAND_PARITY:
+        return size >= PARITY_FIXED ? run_parity(app, link, body, size) : BW_BAD_COMMAND;
+    case BW_COMMAND_COUNTERS:
+        return size == 0 ? send_counters(app, link) : BW_BAD_COMMAND;
+    default:
+        return BW_BAD_COMMAND;
+    }
+}
+
+void bw_command_run(bw_app *app, uint32_t link, const bw_frame *command) {
+    const bw_status status = dispatch(app, link, command);
+    bw_body body = {app->answer, 0};
+    bw_put_u8(&body, command->type);
+    bw_put_u16(&body, command->sequence);
+    bw_put_u8(&body, (uint32_t)status);
+    bw_put_text(&body, status == BW_OK ? "" : bw_status_text(status), STATUS_TEXT);
+    send(app, link, BW_FRAME_STATUS, &body);
+}
