@@ -1,0 +1,291 @@
+"""What a board's frames say: one class per type, with the layout of its bytes. All numbers are little-endian.
+
+What a host asks for is in `bitwave.requests`.
+"""
+
+from __future__ import annotations
+
+import struct
+from dataclasses import dataclass, fields, replace
+from typing import ClassVar
+
+import numpy as np
+import numpy.typing as npt
+
+INFO_FORMAT = 1
+
+
+class MalformedBody(ValueError):
+    """A body that does not fit its type; `decode` counts it as an error."""
+
+
+class Body:
+    """What a frame says. Subclasses state their type number and the layout of their bytes."""
+
+    TYPE: ClassVar[int]
+
+    def pack(self) -> bytes:
+        """The body's bytes."""
+        return b""
+
+    @classmethod
+    def unpack(cls, body: bytes) -> Body:
+        """The reverse of `pack`; raises `MalformedBody`."""
+        if body:
+            raise MalformedBody
+        return cls()
+
+
+@dataclass(frozen=True)
+class Numbers(Body):
+    """A body of unsigned little-endian numbers alone, in the order of the fields."""
+
+    LAYOUT: ClassVar[struct.Struct]
+
+    def pack(self) -> bytes:
+        """The body's bytes."""
+        return self.LAYOUT.pack(*(getattr(self, field.name) for field in fields(self)))
+
+    @classmethod
+    def unpack(cls, body: bytes) -> Body:
+        """The reverse of `pack`."""
+        if len(body) != cls.LAYOUT.size:
+            raise MalformedBody
+        return cls(*cls.LAYOUT.unpack(body))
+
+
+@dataclass(frozen=True)
+class Info(Body):
+    """Who the board is. Rates in mHz, scales in counts per 1000 g and 1000 degree/s."""
+
+    TYPE: ClassVar[int] = 0x01
+    LAYOUT: ClassVar[struct.Struct] = struct.Struct("<BBB3sBBIIHHII8sII")
+    format: int = INFO_FORMAT
+    abi: int = 0
+    board: int = 255
+    firmware: bytes = bytes(3)
+    channels: int = 6
+    rate_mhz: int = 0
+    model_rate_mhz: int = 0
+    window: int = 0
+    hop: int = 0
+    accel_milli_lsb: int = 0
+    gyro_milli_lsb: int = 0
+    digest: bytes = bytes(8)
+    lost_samples: int = 0
+    dropped_frames: int = 0
+    labels: tuple[str, ...] = ()
+
+    def pack(self) -> bytes:
+        """The body's bytes."""
+        fixed = self.LAYOUT.pack(
+            self.format, self.abi, self.board, self.firmware, self.channels, len(self.labels), self.rate_mhz,
+            self.model_rate_mhz, self.window, self.hop, self.accel_milli_lsb, self.gyro_milli_lsb, self.digest,
+            self.lost_samples, self.dropped_frames,
+        )  # fmt: skip
+        return fixed + b"".join(_text(label) for label in self.labels)
+
+    @classmethod
+    def unpack(cls, body: bytes) -> Info:
+        """The reverse of `pack`; of a newer format only the number is known."""
+        if body and body[0] != INFO_FORMAT:
+            return cls(format=body[0])
+        if len(body) < cls.LAYOUT.size:
+            raise MalformedBody
+        head = list(cls.LAYOUT.unpack_from(body))
+        count = head.pop(5)
+        labels = []
+        rest = body[cls.LAYOUT.size :]
+        for _ in range(count):
+            label, rest = _split_text(rest)
+            labels.append(label)
+        if rest:
+            raise MalformedBody
+        return replace(cls(*head), labels=tuple(labels))
+
+
+@dataclass(frozen=True, eq=False)
+class Samples(Body):
+    """Raw samples in a row.
+
+    Attributes:
+        first: index of the first sample since the board started.
+        steps_us: (n,) uint16, time since the sample before; the first is 0 and has the frame's time.
+        samples: (n, channels) int16 counts.
+    """
+
+    TYPE: ClassVar[int] = 0x02
+    first: int
+    steps_us: npt.NDArray[np.uint16]
+    samples: npt.NDArray[np.int16]
+
+    def pack(self) -> bytes:
+        """The body's bytes."""
+        count, channels = self.samples.shape
+        rows = np.zeros(count, _row(channels))
+        rows["step"], rows["sample"] = self.steps_us, self.samples
+        return struct.pack("<IBB", self.first, channels, count) + rows.tobytes()
+
+    @classmethod
+    def unpack(cls, body: bytes) -> Samples:
+        """The reverse of `pack`."""
+        if len(body) < 6:
+            raise MalformedBody
+        first, channels, count = struct.unpack_from("<IBB", body)
+        row = _row(channels)
+        if len(body) != 6 + count * row.itemsize or not channels or not count:
+            raise MalformedBody
+        rows = np.frombuffer(body, row, count, 6)
+        return cls(first, rows["step"].astype(np.uint16), rows["sample"].astype(np.int16))
+
+    def times_us(self, time_us: int) -> npt.NDArray[np.int64]:
+        """(n,) times of the samples of a frame of this time; beyond 2**32 where the clock wraps inside."""
+        return time_us + np.cumsum(self.steps_us, dtype=np.int64)
+
+
+def _row(channels: int) -> np.dtype[np.void]:
+    return np.dtype([("step", "<u2"), ("sample", "<i2", (channels,))])
+
+
+@dataclass(frozen=True)
+class Event(Numbers):
+    """A recognised gesture: the window's last sample, the class, its score 0..255."""
+
+    TYPE: ClassVar[int] = 0x03
+    LAYOUT: ClassVar[struct.Struct] = struct.Struct("<IBB")
+    sample: int
+    label: int
+    score: int
+
+
+@dataclass(frozen=True)
+class Scores(Body):
+    """int8 class scores of the window that ends with a sample."""
+
+    TYPE: ClassVar[int] = 0x04
+    sample: int
+    scores: tuple[int, ...]
+
+    def pack(self) -> bytes:
+        """The body's bytes."""
+        return struct.pack(f"<IB{len(self.scores)}b", self.sample, len(self.scores), *self.scores)
+
+    @classmethod
+    def unpack(cls, body: bytes) -> Scores:
+        """The reverse of `pack`."""
+        if len(body) < 5 or len(body) != 5 + body[4]:
+            raise MalformedBody
+        sample, _, *scores = struct.unpack(f"<IB{body[4]}b", body)
+        return cls(sample, tuple(scores))
+
+
+@dataclass(frozen=True)
+class Status(Body):
+    """The answer to a command: 0 is done, else a bw_status and a text for people."""
+
+    TYPE: ClassVar[int] = 0x05
+    command: int
+    command_sequence: int
+    status: int
+    text: str = ""
+
+    def pack(self) -> bytes:
+        """The body's bytes."""
+        return struct.pack("<BHB", self.command, self.command_sequence, self.status) + _text(self.text)
+
+    @classmethod
+    def unpack(cls, body: bytes) -> Status:
+        """The reverse of `pack`."""
+        text, rest = _split_text(body[4:])
+        if rest:
+            raise MalformedBody
+        command, sequence, status = struct.unpack_from("<BHB", body)
+        return cls(command, sequence, status, text)
+
+
+@dataclass(frozen=True)
+class Trace(Body):
+    """Hidden state (int8) and cell (int16) of a layer after a step: part of the answer to `Parity`."""
+
+    TYPE: ClassVar[int] = 0x06
+    step: int
+    layer: int
+    hidden: tuple[int, ...]
+    cell: tuple[int, ...]
+
+    def pack(self) -> bytes:
+        """The body's bytes."""
+        n = len(self.hidden)
+        return struct.pack(f"<HBB{n}b{n}h", self.step, self.layer, n, *self.hidden, *self.cell)
+
+    @classmethod
+    def unpack(cls, body: bytes) -> Trace:
+        """The reverse of `pack`."""
+        if len(body) < 4 or len(body) != 4 + 3 * body[3]:
+            raise MalformedBody
+        n = body[3]
+        step, layer, _, *values = struct.unpack(f"<HBB{n}b{n}h", body)
+        return cls(step, layer, tuple(values[:n]), tuple(values[n:]))
+
+
+@dataclass(frozen=True)
+class Counters(Numbers):
+    """What the board counted since it started; 0 cycles per step is unmeasured."""
+
+    TYPE: ClassVar[int] = 0x07
+    LAYOUT: ClassVar[struct.Struct] = struct.Struct("<6I")
+    samples: int
+    lost: int
+    dropped_frames: int
+    crc_errors: int
+    cycles_per_step: int
+    longest_loop_us: int
+
+
+@dataclass(frozen=True)
+class Fault(Body):
+    """Something on the board failed."""
+
+    TYPE: ClassVar[int] = 0x08
+    code: int
+    text: str = ""
+
+    def pack(self) -> bytes:
+        """The body's bytes."""
+        return bytes([self.code]) + _text(self.text)
+
+    @classmethod
+    def unpack(cls, body: bytes) -> Fault:
+        """The reverse of `pack`."""
+        text, rest = _split_text(body[1:])
+        if rest:
+            raise MalformedBody
+        return cls(body[0], text)
+
+
+@dataclass(frozen=True)
+class Unknown(Body):
+    """A sound frame of a type that this bitwave does not know: a newer board. Readers pass over it."""
+
+    TYPE: ClassVar[int] = 0x00
+    type: int
+    body: bytes
+
+    def pack(self) -> bytes:
+        """The body's bytes."""
+        return self.body
+
+
+def _text(text: str) -> bytes:
+    raw = text.encode("ascii")
+    return bytes([len(raw)]) + raw
+
+
+def _split_text(body: bytes) -> tuple[str, bytes]:
+    """A counted ASCII text and what follows it."""
+    if not body or len(body) < 1 + body[0]:
+        raise MalformedBody
+    raw, rest = body[1 : 1 + body[0]], body[1 + body[0] :]
+    if not raw.isascii():
+        raise MalformedBody
+    return raw.decode("ascii"), rest
