@@ -44,7 +44,7 @@ class Table:
             raise ModelError(f"this is not a .tflite file: it does not carry the identifier {identifier.decode()}")
         return cls(data, _read(data, 0, "I"))
 
-    def _field(self, slot: int) -> int:
+    def place(self, slot: int) -> int:
         """Position of a field's value, 0 when absent."""
         vtable = self.position - int(_read(self.data, self.position, "i"))
         if 4 + 2 * slot + 2 > _read(self.data, vtable, "H"):
@@ -54,17 +54,17 @@ class Table:
 
     def scalar(self, slot: int, code: str, default: Any = 0) -> Any:
         """A scalar field by its `struct` code."""
-        field = self._field(slot)
+        field = self.place(slot)
         return _read(self.data, field, code) if field else default
 
     def table(self, slot: int) -> Table | None:
         """A table field."""
-        field = self._field(slot)
+        field = self.place(slot)
         return Table(self.data, field + _read(self.data, field, "I")) if field else None
 
-    def _vector(self, slot: int, element_size: int) -> tuple[int, int]:
-        """Start and length of a vector field; an absent one is empty."""
-        field = self._field(slot)
+    def vector(self, slot: int, element_size: int) -> tuple[int, int]:
+        """Position of the first element and length of a vector field; an absent one is empty."""
+        field = self.place(slot)
         if not field:
             return 0, 0
         start = field + int(_read(self.data, field, "I"))
@@ -76,14 +76,14 @@ class Table:
     def array(self, slot: int, dtype: npt.DTypeLike) -> npt.NDArray[Any]:
         """A vector of scalars, read-only, without a copy."""
         kind = np.dtype(dtype).newbyteorder("<")
-        start, length = self._vector(slot, kind.itemsize)
+        start, length = self.vector(slot, kind.itemsize)
         if not length:
             return np.empty(0, kind)
         return np.frombuffer(self.data, kind, length, start)
 
     def tables(self, slot: int, most: int) -> list[Table]:
         """A vector of tables; more than ``most`` are refused."""
-        start, length = self._vector(slot, 4)
+        start, length = self.vector(slot, 4)
         if length > most:
             raise ModelError(f"the .tflite file has {length} entries where bitwave takes at most {most}")
         places = [start + 4 * i for i in range(length)]

@@ -57,15 +57,6 @@ def quantize_multiplier(real: float) -> Multiplier:
     return Multiplier(mantissa, shift)
 
 
-def float32_product(a: float, b: float) -> float:
-    """Product of two exact float32 values, rounded to float32.
-
-    Source: `GetQuantizedConvolutionMultipler` of TensorFlow Lite multiplies the scales of input and filter before it
-    widens them; it serves fully connected layers and the gates of an LSTM.
-    """
-    return float(np.float32(a) * np.float32(b))
-
-
 @dataclass(frozen=True, eq=False)
 class Lstm:
     """One int8 LSTM layer. Weight scales are per tensor (one per gate), weights symmetric.
@@ -104,14 +95,13 @@ class Lstm:
 
     @property
     def input_multipliers(self) -> tuple[Multiplier, ...]:
-        """Per gate: sx * sw, rounded to float32, / 2**-12."""
-        return tuple(quantize_multiplier(float32_product(self.input.scale, s) / 2.0**-12) for s in self.input_scales)
+        """Per gate: float32 scales widened to double, sx * sw / 2**-12."""
+        return tuple(quantize_multiplier(self.input.scale * s / 2.0**-12) for s in self.input_scales)
 
     @property
     def recurrent_multipliers(self) -> tuple[Multiplier, ...]:
-        """Per gate: sh * sw, rounded to float32, / 2**-12."""
-        scale = self.hidden_state.scale
-        return tuple(quantize_multiplier(float32_product(scale, s) / 2.0**-12) for s in self.recurrent_scales)
+        """Per gate: sh * sw / 2**-12."""
+        return tuple(quantize_multiplier(self.hidden_state.scale * s / 2.0**-12) for s in self.recurrent_scales)
 
     @property
     def forget_multiplier(self) -> Multiplier:
@@ -166,14 +156,11 @@ class Dense:
 
     @property
     def multipliers(self) -> tuple[Multiplier, ...]:
-        """One for the tensor, or one per output: sx * sw / sy.
+        """One for the tensor, or one per output: float32 scales widened to double, sx * sw / sy.
 
-        Source: `CalculateOpDataFullyConnected` of TensorFlow Lite Micro. The product sx * sw is rounded to float32
-        where there is one scale for the tensor, and is a double where there is one per channel.
+        Source: `CalculateOpDataFullyConnected` of TensorFlow Lite Micro. Some versions of its sources round the
+        product sx * sw of a single scale to float32; the package `tflite-micro` does not, as ties show.
         """
-        if len(self.weight_scales) == 1:
-            product = float32_product(self.input.scale, self.weight_scales[0])
-            return (quantize_multiplier(product / self.output.scale),)
         return tuple(quantize_multiplier(self.input.scale * s / self.output.scale) for s in self.weight_scales)
 
     @property

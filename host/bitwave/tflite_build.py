@@ -16,7 +16,7 @@ import numpy as np
 import numpy.typing as npt
 import tflite
 
-from .quantmodel import Dense, Lstm, Quantization, QuantModel, Softmax, float32_product
+from .quantmodel import Dense, Lstm, Quantization, QuantModel, Softmax
 from .tflite import METADATA_NAME, SOFTMAX_OUTPUT, weights_digest
 
 IDENTIFIER = b"TFL3"
@@ -119,7 +119,7 @@ def _add_lstm(graph: GraphBuilder, name: str, lstm: Lstm, source: int, steps: in
     gates = range(4)
     weights = [graph.constant(f"{name}/w{g}", lstm.input_weights[g], [lstm.input_scales[g]]) for g in gates]
     recurrent = [graph.constant(f"{name}/u{g}", lstm.recurrent_weights[g], [lstm.recurrent_scales[g]]) for g in gates]
-    bias_scales = [float32_product(lstm.input.scale, lstm.input_scales[g]) for g in gates]
+    bias_scales = [lstm.input.scale * lstm.input_scales[g] for g in gates]
     bias = [graph.constant(f"{name}/b{g}", lstm.bias[g], [bias_scales[g]]) for g in gates]
     state = (lstm.hidden_state.scale,), (lstm.hidden_state.zero_point,)
     hidden = graph.tensor(f"{name}/hidden_state", (1, lstm.hidden), np.int8, *state, variable=True)
@@ -162,7 +162,7 @@ def _add_last_step(graph: GraphBuilder, lstm: Lstm, source: int) -> int:
 
 def _add_dense(graph: GraphBuilder, name: str, dense: Dense, source: int) -> int:
     weights = graph.constant(f"{name}/weights", dense.weights, dense.weight_scales)
-    bias_scales = [float32_product(dense.input.scale, s) for s in dense.weight_scales]
+    bias_scales = [dense.input.scale * s for s in dense.weight_scales]
     bias = graph.constant(f"{name}/bias", dense.bias, bias_scales)
     output = graph.activation(f"{name}/output", (1, dense.outputs), dense.output)
     graph.operator(

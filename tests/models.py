@@ -1,0 +1,157 @@
+"""Random models for the tests: any shape, any quantization that the contract allows, in memory or as .tflite bytes."""
+
+from __future__ import annotations
+
+from pathlib import Path
+
+import numpy as np
+
+from bitwave.metadata import ChannelScaling, Decision, Metadata
+from bitwave.quantmodel import Activation, Dense, Lstm, Quantization, QuantModel, Softmax
+from bitwave.tflite_ops import SOFTMAX_OUTPUT
+
+DATA = Path(__file__).parent / "data"
+CONVERTER_MODELS = tuple(sorted(DATA.glob("converter-*.tflite")))  # made by tests/data/make_converter_models.py
+
+
+def float32(value: float) -> float:
+    """The nearest float32, as a Python float."""
+    return float(np.float32(value))
+
+
+def random_model(
+    seed: int,
+    *,
+    steps: int = 9,
+    channels: int = 3,
+    hidden: tuple[int, ...] = (5,),
+    dense: tuple[int, ...] = (4,),
+    softmax: bool = True,
+    activation: Activation = "relu",
+    per_channel: bool = False,
+    drive: float = 1.0,
+    cell_exponent: int | None = None,
+    cell_clip: int = 0,
+    zero_points: int | None = None,
+    metadata: bool = False,
+    hop: int = 4,
+) -> QuantModel:
+    """A checked-in-form random model.
+
+    Args:
+        seed: of everything random.
+        steps: length of a window.
+        channels: inputs of a step.
+        hidden: units per LSTM layer.
+        dense: outputs per dense layer; all but the last have ``activation``.
+        softmax: whether the model ends in one.
+        activation: of the dense layers but the last.
+        per_channel: one weight scale per dense output.
+        drive: factor on the gates' pre-activations: 1 is ordinary, 30 saturates nearly everything.
+        cell_exponent: log2 of the cell's scale; random in -15..-9 otherwise.
+        cell_clip: clamp of the cell in counts.
+        zero_points: of all activations; random otherwise.
+        metadata: whether the model carries labels, scaling and decision.
+        hop: of the metadata.
+    """
+    rng = np.random.default_rng(seed)
+
+    def quantization(low: float, high: float) -> Quantization:
+        zero_point = int(rng.integers(-128, 128)) if zero_points is None else zero_points
+        return Quantization(float32(rng.uniform(low, high)), zero_point)
+
+    def weights(*shape: int) -> np.ndarray:
+        values = rng.integers(-128, 128, shape)
+        values.flat[0] = -128
+        return values.astype(np.int8)
+
+    first = source = quantization(0.005, 0.06)
+    inputs = channels
+    layers = []
+    for units in hidden:
+        state = quantization(0.002, 0.009)
+        wanted = 2.0 * drive / np.sqrt(inputs)  # standard deviation of a gate's pre-activation, roughly
+        scales = [float32(rng.uniform(0.5, 1.5) * wanted / (source.scale * 74.0 * 74.0)) for _ in range(4)]
+        back = [float32(rng.uniform(0.5, 1.5) * drive / np.sqrt(units) / (state.scale * 74.0**2)) for _ in range(4)]
+        layers.append(
+            Lstm(
+                input=source,
+                hidden_state=state,
+                cell_exponent=int(rng.integers(-15, -8)) if cell_exponent is None else cell_exponent,
+                input_weights=weights(4, units, inputs),
+                recurrent_weights=weights(4, units, units),
+                bias=np.stack([rng.normal(0, drive / (source.scale * s), units) for s in scales]).astype(np.int32),
+                input_scales=(scales[0], scales[1], scales[2], scales[3]),
+                recurrent_scales=(back[0], back[1], back[2], back[3]),
+                cell_clip=cell_clip,
+            )
+        )
+        source, inputs = state, units
+    head = []
+    for index, outputs in enumerate(dense):
+        count = outputs if per_channel else 1
+        weight_scales = tuple(float32(rng.uniform(0.001, 0.03)) for _ in range(count))
+        spread = source.scale * 74.0 * max(weight_scales) * 74.0 * np.sqrt(inputs)
+        target = Quantization(float32(spread / rng.uniform(20, 120)), quantization(1, 2).zero_point)
+        head.append(
+            Dense(
+                input=source,
+                output=target,
+                weights=weights(outputs, inputs),
+                bias=rng.normal(0, spread / (source.scale * max(weight_scales)), outputs).astype(np.int32),
+                weight_scales=weight_scales,
+                activation=activation if index < len(dense) - 1 else "none",
+            )
+        )
+        source, inputs = target, outputs
+    return QuantModel(
+        steps=steps,
+        channels=channels,
+        input=first,
+        lstm=tuple(layers),
+        head=tuple(head),
+        softmax=Softmax(source) if softmax else None,
+        metadata=random_metadata(rng, steps, channels, dense[-1], hop) if metadata else None,
+    )
+
+
+def random_metadata(rng: np.random.Generator, steps: int, channels: int, classes: int, hop: int = 4) -> Metadata:
+    """Metadata that fits a network of these sizes; thresholds low enough that random input fires."""
+    return Metadata(
+        tool="tests",
+        labels=tuple(f"label-{i}" for i in range(classes)),
+        rate_hz=100.0,
+        window=steps,
+        hop=min(hop, steps),
+        channels=tuple(f"c{i}" for i in range(channels)),
+        scaling=tuple(
+            ChannelScaling(
+                offset=int(rng.integers(-500, 500)),
+                multiplier=int(rng.integers(1 << 12, (1 << 14) + 1)),
+                shift=int(rng.integers(18, 22)),
+            )
+            for _ in range(channels)
+        ),
+        decision=Decision(
+            smoothing=int(rng.integers(0, 3)),
+            thresholds=tuple(int(t) for t in rng.integers(60, 110, classes)),
+            margin=int(rng.integers(0, 20)),
+            hold=int(rng.integers(1, 3)),
+            refractory=int(rng.integers(0, 20)),
+            fires=tuple(i != classes - 1 for i in range(classes)),
+        ),
+        dataset_digest="0" * 64,
+    )
+
+
+def logits_model(scale: float, classes: int) -> QuantModel:
+    """A model whose logits can be set at will: dense weights are zero but for the bias; replace `head[0].bias`."""
+    base = random_model(1, hidden=(1,), dense=(classes,), steps=1, channels=1)
+    dense = base.head[0]
+    target = Quantization(float32(scale), 0)
+    unit = float32(float32(scale) / float32(dense.input.scale))
+    flat = Dense(dense.input, target, np.zeros((classes, 1), np.int8), np.zeros(classes, np.int32), (unit,))
+    return QuantModel(1, 1, base.input, base.lstm, (flat,), Softmax(target))
+
+
+__all__ = ["CONVERTER_MODELS", "DATA", "SOFTMAX_OUTPUT", "float32", "logits_model", "random_metadata", "random_model"]
