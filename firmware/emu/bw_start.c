@@ -1,4 +1,6 @@
 /* Start-up of the emulated board: vector table, initialised data, FPU on, main. */
+#include "bw_start.h"
+
 #include <stdint.h>
 
 extern uint32_t bw_data_start[], bw_data_end[], bw_data_load[], bw_bss_start[], bw_bss_end[], bw_stack_top[];
@@ -32,9 +34,6 @@ static uint32_t semihost(uint32_t operation, const void *argument)
 #define SYS_WRITE0 0x04u
 #define SYS_EXIT_EXTENDED 0x20u
 #define APPLICATION_EXIT 0x20026u
-
-void bw_print(const char *text);
-void bw_exit(int code);
 
 void bw_print(const char *text)
 {

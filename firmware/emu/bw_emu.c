@@ -1,0 +1,152 @@
+/* The core's operations on fixed memory, for a caller that has only registers: the emulator calls these functions one
+ * by one, and main() the same for QEMU. */
+#include "bw_emu.h"
+
+#define IMAGE_SIZE (512u * 1024u)
+#define ARENA_SIZE (48u * 1024u)
+
+__attribute__((section(".bss.region.model"), used, aligned(4))) uint8_t bw_emu_image[IMAGE_SIZE];
+__attribute__((section(".bss.region.exchange"), used, aligned(4))) uint8_t bw_emu_input[BW_EMU_INPUT];
+__attribute__((section(".bss.region.exchange"), used, aligned(4))) uint8_t bw_emu_output[BW_EMU_OUTPUT];
+bw_emu_sizes bw_emu_shape;
+
+/* One arena for windows and the recognizer, which are never in use together, and one for the app. */
+static uint32_t arena[ARENA_SIZE / sizeof(uint32_t)];
+static uint32_t app_arena[ARENA_SIZE / sizeof(uint32_t)];
+static bw_model model;
+static bw_recognizer recognizer;
+static bw_app app;
+static bw_board board = {0, {BW_EMU_FIRMWARE}, 6, 119000, 8192000, 16384};
+
+/* These are read by the emulator by name, where it counts what single calls cost. */
+bw_network bw_emu_network;
+bw_event bw_emu_event;
+
+uint32_t bw_emu_open(uint32_t size)
+{
+    const bw_status status = bw_model_open(&model, bw_emu_image, size);
+    memset(&bw_emu_shape, 0, sizeof bw_emu_shape);
+    if (status == BW_OK) {
+        bw_emu_shape.channels = model.channels;
+        bw_emu_shape.classes = model.classes;
+        bw_emu_shape.layers = model.layers;
+        for (uint32_t layer = 0; layer < model.layers; ++layer) {
+            bw_emu_shape.hidden[layer] = model.lstm[layer].hidden;
+        }
+        bw_emu_shape.window = model.window;
+        bw_emu_shape.lanes = model.lanes;
+        bw_emu_shape.recognizer_bytes = (uint32_t)bw_recognizer_arena_size(&model);
+    }
+    return (uint32_t)status;
+}
+
+uint32_t bw_emu_self_test(void)
+{
+    return (uint32_t)bw_self_test(&model, arena, sizeof arena);
+}
+
+/* Puts the values of one kind after those of all windows before it. */
+static uint8_t *place(uint8_t **next, size_t windows, size_t size)
+{
+    uint8_t *const here = *next;
+    *next += windows * size;
+    return here;
+}
+
+uint32_t bw_emu_classify(uint32_t windows, uint32_t steps)
+{
+    uint8_t *next = bw_emu_output;
+    uint8_t *cell[BW_MAX_LAYERS] = {NULL, NULL}, *hidden[BW_MAX_LAYERS] = {NULL, NULL}, *scores;
+    for (uint32_t layer = 0; layer < model.layers; ++layer) {
+        cell[layer] = place(&next, windows, (size_t)2 * steps * model.lstm[layer].hidden);
+    }
+    for (uint32_t layer = 0; layer < model.layers; ++layer) {
+        hidden[layer] = place(&next, windows, (size_t)steps * model.lstm[layer].hidden);
+    }
+    scores = place(&next, windows, model.classes);
+    if (next > bw_emu_output + sizeof bw_emu_output) {
+        return (uint32_t)BW_BAD_ARGUMENT;
+    }
+    for (uint32_t window = 0; window < windows; ++window) {
+        bw_trace trace = {{NULL, NULL}, {NULL, NULL}};
+        bw_status status;
+        for (uint32_t layer = 0; layer < model.layers; ++layer) {
+            const size_t values = (size_t)steps * model.lstm[layer].hidden;
+            trace.cell[layer] = (int16_t *)(void *)cell[layer] + window * values;
+            trace.hidden[layer] = (int8_t *)hidden[layer] + window * values;
+        }
+        status = bw_network_classify(&model, arena, sizeof arena,
+                                     (const int8_t *)bw_emu_input + (size_t)window * steps * model.channels, steps,
+                                     (int8_t *)scores + (size_t)window * model.classes, &trace);
+        if (status != BW_OK) {
+            return (uint32_t)status;
+        }
+    }
+    return (uint32_t)BW_OK;
+}
+
+uint32_t bw_emu_network_start(uint32_t lanes)
+{
+    return (uint32_t)bw_network_init(&bw_emu_network, &model, lanes, arena, sizeof arena);
+}
+
+uint32_t bw_emu_recognizer_start(void)
+{
+    return (uint32_t)bw_recognizer_init(&recognizer, &model, arena, sizeof arena);
+}
+
+uint32_t bw_emu_recognize(uint32_t samples)
+{
+    bw_emu_result *result = (bw_emu_result *)(void *)bw_emu_output;
+    const int16_t *sample = (const int16_t *)(const void *)bw_emu_input;
+    uint32_t found = 0;
+    for (; samples > 0; --samples, sample += model.channels) {
+        bw_recognizer_push(&recognizer, sample, &bw_emu_event);
+        if (bw_emu_event.kind == BW_EVENT_NONE) {
+            continue;
+        }
+        result->sample = bw_emu_event.sample;
+        result->kind = (uint8_t)bw_emu_event.kind;
+        result->label = bw_emu_event.label;
+        result->score = bw_emu_event.score;
+        result->reserved = 0;
+        memset(result->scores, 0, sizeof result->scores);
+        memcpy(result->scores, recognizer.scores, model.classes);
+        ++result;
+        ++found;
+    }
+    return found;
+}
+
+uint32_t bw_emu_app_start(uint32_t with_model, uint32_t rate_mhz)
+{
+    board.rate_mhz = rate_mhz;
+    return (uint32_t)bw_app_init(&app, &board, with_model ? &model : NULL, app_arena, sizeof app_arena);
+}
+
+void bw_emu_app_receive(uint32_t link, uint32_t size)
+{
+    bw_app_receive(&app, link, bw_emu_input, size);
+}
+
+void bw_emu_app_sample(uint32_t time_us)
+{
+    bw_app_sample(&app, time_us, (const int16_t *)(const void *)bw_emu_input);
+}
+
+void bw_emu_app_tick(uint32_t time_us)
+{
+    bw_app_tick(&app, time_us);
+}
+
+uint32_t bw_emu_app_transmit(uint32_t link, uint32_t capacity)
+{
+    return (uint32_t)bw_app_transmit(&app, link, bw_emu_output, capacity);
+}
+
+void bw_emu_app_counters(uint32_t lost_samples, uint32_t cycles_per_step, uint32_t longest_loop_us)
+{
+    app.counters.lost_samples = lost_samples;
+    app.counters.cycles_per_step = cycles_per_step;
+    app.counters.longest_loop_us = longest_loop_us;
+}

@@ -1,0 +1,62 @@
+/* What the emulator's side calls, and where it finds bytes; every status is a bw_status. */
+#ifndef BW_EMU_H
+#define BW_EMU_H
+
+#include <string.h>
+
+#include "bitwave.h"
+
+#define BW_EMU_FIRMWARE 0, 1, 0
+#define BW_EMU_INPUT (1024u * 1024u)
+#define BW_EMU_OUTPUT (2u * 1024u * 1024u)
+
+/* Filled in by bw_emu_open(). */
+typedef struct bw_emu_sizes {
+    uint32_t channels;
+    uint32_t classes;
+    uint32_t layers;
+    uint32_t hidden[BW_MAX_LAYERS];
+    uint32_t window; /* steps */
+    uint32_t lanes;
+    uint32_t recognizer_bytes; /* of its arena */
+} bw_emu_sizes;
+
+/* One window that ended while recognising. */
+typedef struct bw_emu_result {
+    uint32_t sample;
+    uint8_t kind;
+    uint8_t label;
+    uint8_t score;
+    uint8_t reserved;
+    int8_t scores[BW_MAX_LABELS];
+} bw_emu_result;
+
+extern uint8_t bw_emu_image[], bw_emu_input[], bw_emu_output[];
+extern bw_emu_sizes bw_emu_shape;
+extern bw_network bw_emu_network;
+extern bw_event bw_emu_event;
+
+/* Opens the `size` bytes in bw_emu_image. */
+uint32_t bw_emu_open(uint32_t size);
+uint32_t bw_emu_self_test(void);
+
+/* int8 [windows][steps][channels] in bw_emu_input -> in bw_emu_output, one after the other: the cells of each layer,
+ * int16 [windows][steps][hidden]; the hidden states of each layer, int8, likewise; scores int8 [windows][classes]. */
+uint32_t bw_emu_classify(uint32_t windows, uint32_t steps);
+
+/* Sets bw_emu_network up, so that single steps can be called and counted. */
+uint32_t bw_emu_network_start(uint32_t lanes);
+
+/* Raw int16 [samples][channels] in bw_emu_input -> that many bw_emu_result in bw_emu_output. */
+uint32_t bw_emu_recognizer_start(void);
+uint32_t bw_emu_recognize(uint32_t samples);
+
+/* The app: bytes and samples from bw_emu_input, bytes to bw_emu_output. */
+uint32_t bw_emu_app_start(uint32_t with_model, uint32_t rate_mhz);
+void bw_emu_app_receive(uint32_t link, uint32_t size);
+void bw_emu_app_sample(uint32_t time_us);
+void bw_emu_app_tick(uint32_t time_us);
+uint32_t bw_emu_app_transmit(uint32_t link, uint32_t capacity);
+void bw_emu_app_counters(uint32_t lost_samples, uint32_t cycles_per_step, uint32_t longest_loop_us);
+
+#endif

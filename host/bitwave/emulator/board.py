@@ -1,0 +1,73 @@
+"""The emulated board: the core's app as Cortex-M4 machine code. The host brings bytes and samples, and takes bytes.
+
+No peripheral is faked: what a real board's USB, BLE and sensor code does around the app, the caller does here.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+
+import numpy as np
+
+from .. import native
+from ..errors import ImageError
+from ..quantmodel import Int16Array
+from .engine import EmulatedCore, status_text
+from .machine import Machine
+
+CHANNELS = 6
+TRANSMIT_BYTES = 4096  # taken from the app in one call
+USB, BLE = 0, 1  # the app's two links
+
+
+class EmulatedBoard:
+    """A board without peripherals; it keeps no time of its own."""
+
+    def __init__(self, image: bytes | None, compiler: native.Compiler = "clang", rate_hz: float = 119.0) -> None:
+        """Starts the app.
+
+        Args:
+            image: a model image, or None for a board that only streams.
+            compiler: of the machine code.
+            rate_hz: what the board says about its sensor.
+
+        Raises:
+            ImageError: the core refuses the image.
+            MissingPackage: GCC was asked for and is not installed.
+            NativeBuildError: the machine code cannot be built.
+        """
+        self.machine = Machine(native.m4_elf(compiler)) if image is None else EmulatedCore(image, compiler).machine
+        status = self.machine.call("bw_emu_app_start", image is not None, round(rate_hz * 1000))
+        if status:
+            raise ImageError(f"the app does not start: {status_text(self.machine, status)}")
+
+    def receive(self, data: bytes, link: int = USB) -> None:
+        """Bytes that came over a link, in any portions."""
+        room = self.machine.symbols["bw_emu_input"].size
+        for first in range(0, len(data), room):
+            part = data[first : first + room]
+            self.machine.write("bw_emu_input", part)
+            self.machine.call("bw_emu_app_receive", link, len(part))
+
+    def sample(self, time_us: int, counts: Sequence[int] | Int16Array) -> None:
+        """One raw sample of six int16 counts, at a device time that wraps at 32 bits."""
+        raw = np.asarray(counts, dtype="<i2")
+        if raw.shape != (CHANNELS,):
+            raise ValueError(f"a sample has {CHANNELS} counts, not {raw.shape}")
+        self.machine.write("bw_emu_input", raw.tobytes())
+        self.machine.call("bw_emu_app_sample", time_us)
+
+    def tick(self, time_us: int) -> None:
+        """Lets time pass without a sample: a batch that waits too long is sent."""
+        self.machine.call("bw_emu_app_tick", time_us)
+
+    def transmit(self, link: int = USB) -> bytes:
+        """All bytes that wait to be sent over a link."""
+        sent = bytearray()
+        while size := self.machine.call("bw_emu_app_transmit", link, TRANSMIT_BYTES):
+            sent += self.machine.read("bw_emu_output", size)
+        return bytes(sent)
+
+    def set_counters(self, lost_samples: int = 0, cycles_per_step: int = 0, longest_loop_us: int = 0) -> None:
+        """What the board measured, for its counters and info frames."""
+        self.machine.call("bw_emu_app_counters", lost_samples, cycles_per_step, longest_loop_us)
