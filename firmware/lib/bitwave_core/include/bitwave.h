@@ -31,8 +31,8 @@ extern "C" {
 
 #define BW_MAX_LAYERS 2
 #define BW_MAX_DENSE 4
-#define BW_MAX_CHANNELS 64
-#define BW_MAX_WIDTH 128 /* hidden units of a layer, outputs of a dense layer */
+#define BW_MAX_WIDTH 255   /* hidden units of a layer, outputs of a dense layer, inputs of the network */
+#define BW_MAX_CHANNELS 64 /* of raw samples */
 #define BW_MAX_LABELS 16
 #define BW_MAX_LABEL_LENGTH 24
 #define BW_MAX_STEPS 4096

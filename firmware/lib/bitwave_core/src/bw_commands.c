@@ -115,14 +115,18 @@ static void send_parity_scores(bw_app *app, uint32_t link) {
     send(app, link, BW_FRAME_SCORES, &body);
 }
 
-/* Bytes of the queue that a parity answer of `steps` steps takes at most. */
-static size_t parity_answer_size(const bw_model *model, size_t steps) {
+/* Whether each frame of a parity answer fits its limit, and all of them the queue. */
+static int parity_answer_fits(const bw_model *model, size_t steps) {
     const size_t record = BW_RECORD_OVERHEAD + BW_WIRE_HEADER;
-    size_t trace = 0;
+    size_t total = record + SCORES_FIXED + model->classes + record + STATUS_FIXED + STATUS_TEXT;
     for (uint32_t layer = 0; layer < model->layers; ++layer) {
-        trace += record + TRACE_FIXED + 3u * model->lstm[layer].hidden;
+        const size_t body = TRACE_FIXED + 3u * model->lstm[layer].hidden; /* int8 hidden, int16 cell */
+        if (body > BW_WIRE_BODY) {
+            return 0;
+        }
+        total += steps * (record + body);
     }
-    return steps * trace + record + SCORES_FIXED + model->classes + record + STATUS_FIXED + STATUS_TEXT;
+    return total <= BW_APP_QUEUE;
 }
 
 static bw_status run_parity(bw_app *app, uint32_t link, const uint8_t body[], size_t size) {
@@ -136,7 +140,7 @@ static bw_status run_parity(bw_app *app, uint32_t link, const uint8_t body[], si
     if (size != PARITY_FIXED + count * channels || (flags & ~(BW_PARITY_RESET | BW_PARITY_FINISH)) != 0) {
         return BW_BAD_COMMAND;
     }
-    if (parity_answer_size(app->model, count) > BW_APP_QUEUE) {
+    if (!parity_answer_fits(app->model, count)) {
         return BW_TOO_LARGE;
     }
     if ((flags & BW_PARITY_RESET) != 0) {
@@ -148,7 +152,7 @@ static bw_status run_parity(bw_app *app, uint32_t link, const uint8_t body[], si
         return BW_BAD_STATE;
     }
     for (uint32_t i = 0; i < count; ++i) {
-        int8_t sample[BW_MAX_CHANNELS];
+        int8_t sample[BW_MAX_WIDTH];
         memcpy(sample, body + PARITY_FIXED + i * channels, channels);
         bw_network_step(&app->parity, sample, 1);
         send_trace(app, link);

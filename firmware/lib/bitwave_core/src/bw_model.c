@@ -25,11 +25,11 @@ enum {
     FLAG_SOFTMAX = 1,
     MAGIC = 0x4D495742, /* "BWIM" */
     /* Bounds that keep every intermediate of the kernels inside int32. */
-    MAX_SUM = 1 << 30,
+    MAX_SUM = INT32_MAX - 255, /* leaves room for a zero point */
     MIN_SHIFT = -31,
     MAX_SHIFT = 30,
-    MIN_CELL_EXPONENT = -27,
-    MAX_CELL_EXPONENT = 0
+    MIN_CELL_EXPONENT = -29,
+    MAX_CELL_EXPONENT = 2
 };
 
 static uint32_t magnitude(int32_t value) { return value < 0 ? 0u - (uint32_t)value : (uint32_t)value; }
@@ -39,7 +39,7 @@ static int scale_is_sound(const bw_scale *scale, int32_t max_shift) {
     return mantissa_ok && scale->shift >= MIN_SHIFT && scale->shift <= max_shift;
 }
 
-/* Whether no input can bring the row's sum, times the left part of its scale, to 2^30. */
+/* Whether no input can bring the row's sum, shifted left as its scale says, out of int32. */
 static int row_is_sound(const int8_t weights[], uint32_t count, int32_t zero, int32_t bias, const bw_scale *scale) {
     const int32_t below = zero - INT8_MIN;
     const int32_t above = INT8_MAX - zero;
@@ -48,7 +48,7 @@ static int row_is_sound(const int8_t weights[], uint32_t count, int32_t zero, in
     for (uint32_t i = 0; i < count; ++i) {
         bound += reach * magnitude(weights[i]);
     }
-    return scale_is_sound(scale, MAX_SHIFT) && (bound << (scale->shift > 0 ? scale->shift : 0)) < MAX_SUM;
+    return scale_is_sound(scale, MAX_SHIFT) && (bound << (scale->shift > 0 ? scale->shift : 0)) <= MAX_SUM;
 }
 
 static int lstm_is_sound(const bw_lstm *layer) {
@@ -81,8 +81,7 @@ static int read_lstm(bw_reader *reader, bw_lstm *layer) {
     layer->input_weights = bw_read_array(reader, rows * layer->inputs, 1);
     layer->recurrent_weights = bw_read_array(reader, rows * layer->hidden, 1);
     layer->bias = bw_read_array(reader, rows, sizeof(int32_t));
-    return !reader->failed && reserved == 0 && layer->hidden >= 1 && layer->hidden <= BW_MAX_WIDTH &&
-           lstm_is_sound(layer);
+    return !reader->failed && reserved == 0 && layer->inputs >= 1 && layer->hidden >= 1 && lstm_is_sound(layer);
 }
 
 static int read_dense(bw_reader *reader, bw_dense *layer) {
@@ -97,7 +96,7 @@ static int read_dense(bw_reader *reader, bw_dense *layer) {
     layer->scales = bw_read_array(reader, layer->scale_count, sizeof(bw_scale));
     layer->weights = bw_read_array(reader, (uint32_t)layer->outputs * layer->inputs, 1);
     layer->bias = bw_read_array(reader, layer->outputs, sizeof(int32_t));
-    if (reader->failed || reserved != 0 || layer->outputs < 1 || layer->outputs > BW_MAX_WIDTH ||
+    if (reader->failed || reserved != 0 || layer->inputs < 1 || layer->outputs < 1 ||
         (layer->scale_count != 1 && layer->scale_count != layer->outputs) ||
         layer->activation_min > layer->activation_max) {
         return 0;
@@ -152,7 +151,8 @@ static int read_front_end(bw_reader *reader, bw_model *model) {
         return 0;
     }
     model->labels = bw_read_array(reader, labels_size, 1);
-    if (reader->failed || reserved != 0 || model->classes > BW_MAX_LABELS || model->hop > model->window ||
+    if (reader->failed || reserved != 0 || model->channels > BW_MAX_CHANNELS || model->classes > BW_MAX_LABELS ||
+        model->hop > model->window ||
         model->decision.smoothing > 7 || model->decision.hold < 1 || (model->decision.fires >> model->classes) != 0 ||
         !labels_are_sound(model->labels, labels_size, model->classes)) {
         return 0;
@@ -214,8 +214,8 @@ static int read_content(bw_reader *reader, bw_model *model) {
     const uint16_t reserved = bw_read_u16(reader);
     model->has_softmax = (flags & FLAG_SOFTMAX) != 0;
     if (reserved != 0 || (flags & ~FLAG_SOFTMAX) != 0 || model->window < 1 || model->window > BW_MAX_STEPS ||
-        model->channels < 1 || model->channels > BW_MAX_CHANNELS || model->layers < 1 ||
-        model->layers > BW_MAX_LAYERS || model->dense_layers < 1 || model->dense_layers > BW_MAX_DENSE) {
+        model->layers < 1 || model->layers > BW_MAX_LAYERS || model->dense_layers < 1 ||
+        model->dense_layers > BW_MAX_DENSE) {
         return 0;
     }
     return read_layers(reader, model) && (!model->has_softmax || read_softmax(reader, &model->softmax)) &&

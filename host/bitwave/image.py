@@ -1,0 +1,223 @@
+"""The model image: a `QuantModel` packed for the C core, as one little-endian block.
+
+The layout stands in ``firmware/lib/bitwave_core/src/bw_model.c``, which reads and checks it; here it is written. The
+same bytes serve as a C array in the firmware, as a file, and as an update that is sent over a link.
+"""
+
+from __future__ import annotations
+
+import dataclasses
+import struct
+import zlib
+from dataclasses import dataclass
+
+import numpy as np
+
+from . import simulator
+from .errors import ImageError, ModelError
+from .metadata import Metadata
+from .quantmodel import Dense, Int8Array, Lstm, Multiplier, QuantModel, Softmax
+from .ranges import check_ranges
+
+MAGIC = b"BWIM"
+ABI = 1
+ALIGNMENT = 4
+DIGEST_BYTES = 16
+CRC_AT = 12
+FLAG_SOFTMAX = 1
+ANSWER_STEPS = 8
+MAX_LANES = 32  # BW_MAX_LANES
+MAX_WIDTH = 255  # BW_MAX_WIDTH
+# magic, ABI, flags, size, CRC, digest, window, hop, channels, LSTM layers, dense layers, classes, rate, scales of
+# accelerometer and gyroscope, zero point of the input, steps of the known answer
+_HEADER = struct.Struct(f"<4sHHII{DIGEST_BYTES}sHHBBBBIIIbBxx")
+
+
+@dataclass(frozen=True)
+class ImageInfo:
+    """What an image's header says; rates and scales in thousandths, 0 where the model has no metadata."""
+
+    abi: int
+    size: int
+    crc: int
+    digest: bytes
+    window: int
+    hop: int
+    channels: int
+    lstm_layers: int
+    dense_layers: int
+    classes: int
+    rate_mhz: int
+    accel_milli_lsb_per_g: int
+    gyro_milli_lsb_per_dps: int
+    softmax: bool
+
+
+def build(model: QuantModel) -> bytes:
+    """Packs a model; a pure function.
+
+    Args:
+        model: as `bitwave.tflite.read_model` gives it; without metadata the image has no front end, decision or
+            labels, and the core runs the network only.
+
+    Returns:
+        The image, a multiple of four bytes.
+
+    Raises:
+        ModelError: the model is larger than the core takes, or its arithmetic could overflow.
+    """
+    _check_limits(model)
+    check_ranges(model)
+    metadata = model.metadata
+    blocks = [_lstm(layer) for layer in model.lstm] + [_dense(layer) for layer in model.head]
+    if model.softmax is not None:
+        blocks.append(_softmax(model.softmax))
+    if metadata is not None:
+        blocks.append(_front_end(metadata) + _decision(metadata) + _labels(metadata))
+    blocks.append(_known_answer(model))
+    body = b"".join(blocks)
+    header = _HEADER.pack(
+        MAGIC,
+        ABI,
+        FLAG_SOFTMAX if model.softmax is not None else 0,
+        _HEADER.size + len(body),
+        0,
+        model.digest[:DIGEST_BYTES],
+        model.steps,
+        metadata.hop if metadata else 0,
+        model.channels,
+        len(model.lstm),
+        len(model.head),
+        model.classes,
+        round(metadata.rate_hz * 1000) if metadata else 0,
+        round(metadata.counts.accel_lsb_per_g * 1000) if metadata else 0,
+        round(metadata.counts.gyro_lsb_per_dps * 1000) if metadata else 0,
+        model.input.zero_point,
+        min(ANSWER_STEPS, model.steps),
+    )
+    return with_crc(header + body)
+
+
+def with_crc(image: bytes) -> bytes:
+    """The image with its CRC-32 field set: over all bytes but the field itself."""
+    crc = zlib.crc32(image[CRC_AT + 4 :], zlib.crc32(image[:CRC_AT]))
+    return image[:CRC_AT] + struct.pack("<I", crc) + image[CRC_AT + 4 :]
+
+
+def describe(image: bytes) -> ImageInfo:
+    """Reads the header; checks magic, ABI, size and CRC, and leaves the content to the core.
+
+    Raises:
+        ImageError: these bytes are no image, one of another ABI, or a changed one.
+    """
+    if len(image) < _HEADER.size or image[:4] != MAGIC:
+        raise ImageError(f"these {len(image)} bytes are not a model image; `bitwave export` writes one")
+    magic, abi, flags, size, crc, digest, *fields, _zero, _steps = _HEADER.unpack_from(image)
+    if abi != ABI:
+        raise ImageError(f"the image has ABI {abi}, this version reads {ABI}: run `bitwave export` again")
+    if size != len(image):
+        raise ImageError(f"the image says {size} bytes, there are {len(image)}: run `bitwave export` again")
+    if with_crc(image) != image:
+        raise ImageError("the image's CRC does not match: it was changed or damaged; run `bitwave export` again")
+    return ImageInfo(abi, size, crc, digest, *fields, softmax=bool(flags & FLAG_SOFTMAX))
+
+
+def raw_bytes(model: QuantModel) -> int:
+    """What the bare numbers take: int8 weights, int32 biases and the labels' letters."""
+    arrays = [a for layer in model.lstm for a in (layer.input_weights, layer.recurrent_weights, layer.bias)]
+    arrays += [a for layer in model.head for a in (layer.weights, layer.bias)]
+    labels = model.metadata.labels if model.metadata else ()
+    return sum(array.nbytes for array in arrays) + sum(map(len, labels))
+
+
+def known_input(steps: int, channels: int) -> Int8Array:
+    """The known answer's question: (steps, channels) int8, the upper bytes of the generator x = 1664525 x + 1013904223.
+
+    Its first two steps are all -128 and all 127, so that the clamps are asked too.
+    """
+    values = []
+    state = 1
+    for _ in range(steps * channels):
+        state = (1664525 * state + 1013904223) % 2**32
+        values.append((state >> 24) - 128)
+    question = np.array(values, np.int8).reshape(steps, channels)
+    question[:1], question[1:2] = -128, 127
+    return question
+
+
+def _check_limits(model: QuantModel) -> None:
+    widths = [model.channels, *(layer.hidden for layer in model.lstm), *(layer.outputs for layer in model.head)]
+    if max(widths) > MAX_WIDTH:
+        raise ModelError(f"a layer is {max(widths)} wide, the core takes {MAX_WIDTH}: train a smaller network")
+    if model.metadata is not None and model.metadata.lanes > MAX_LANES:
+        window, hop = model.metadata.window, model.metadata.hop
+        least = -(-window // MAX_LANES)
+        raise ModelError(
+            f"a window of {window} samples every {hop} needs {model.metadata.lanes} states in flight, the core takes "
+            f"{MAX_LANES}: choose a hop of {least} or more"
+        )
+
+
+def _padded(data: bytes) -> bytes:
+    return data + bytes(-len(data) % ALIGNMENT)
+
+
+def _scales(multipliers: tuple[Multiplier, ...]) -> bytes:
+    return b"".join(struct.pack("<ii", m.mantissa, m.shift) for m in multipliers)
+
+
+def _lstm(lstm: Lstm) -> bytes:
+    """Weights go from (gate, unit, input) to (unit, gate, input): a unit's four gates are computed together."""
+    return b"".join(
+        (
+            struct.pack("<BBbbbxH", lstm.inputs, lstm.hidden, lstm.input.zero_point, lstm.hidden_state.zero_point,
+                        lstm.cell_exponent, lstm.cell_clip),
+            _scales(lstm.input_multipliers),
+            _scales(lstm.recurrent_multipliers),
+            _scales((lstm.output_multiplier,)),
+            _padded(lstm.input_weights.transpose(1, 0, 2).tobytes()),
+            _padded(lstm.recurrent_weights.transpose(1, 0, 2).tobytes()),
+            lstm.bias.T.astype("<i4").tobytes(),
+        )
+    )  # fmt: skip
+
+
+def _dense(dense: Dense) -> bytes:
+    return b"".join(
+        (
+            struct.pack("<BBbbbbBx", dense.inputs, dense.outputs, dense.input.zero_point, dense.output.zero_point,
+                        dense.activation_min, dense.activation_max, len(dense.multipliers)),
+            _scales(dense.multipliers),
+            _padded(dense.weights.tobytes()),
+            dense.bias.astype("<i4").tobytes(),
+        )
+    )  # fmt: skip
+
+
+def _softmax(softmax: Softmax) -> bytes:
+    return _scales((softmax.multiplier,)) + struct.pack("<i", softmax.diff_min)
+
+
+def _front_end(metadata: Metadata) -> bytes:
+    return _padded(b"".join(struct.pack("<hHH", c.offset, c.multiplier, c.shift) for c in metadata.scaling))
+
+
+def _decision(metadata: Metadata) -> bytes:
+    rule = metadata.decision
+    fires = sum(1 << index for index, fire in enumerate(rule.fires) if fire)
+    numbers = struct.pack("<BBBxHH", rule.smoothing, rule.margin, rule.hold, rule.refractory, fires)
+    return numbers + _padded(bytes(rule.thresholds))
+
+
+def _labels(metadata: Metadata) -> bytes:
+    text = b"".join(bytes([len(label)]) + label.encode("ascii") for label in metadata.labels)
+    return struct.pack("<I", len(text)) + _padded(text)
+
+
+def _known_answer(model: QuantModel) -> bytes:
+    """Input, every layer's hidden state after the last step, and scores; computed by the simulator."""
+    steps = min(ANSWER_STEPS, model.steps)
+    question = known_input(steps, model.channels)
+    trace = simulator.run(dataclasses.replace(model, steps=steps), question[None])
+    hidden = b"".join(layer[0, -1].tobytes() for layer in trace.hidden)
+    return _padded(question.tobytes()) + _padded(hidden) + _padded(trace.scores[0].tobytes())
