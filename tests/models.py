@@ -7,7 +7,7 @@ from pathlib import Path
 import numpy as np
 
 from bitwave.metadata import ChannelScaling, Decision, Metadata
-from bitwave.quantmodel import Activation, Dense, Lstm, Quantization, QuantModel, Softmax
+from bitwave.quantmodel import Activation, Dense, Int8Array, Lstm, Quantization, QuantModel, Softmax
 from bitwave.tflite_ops import SOFTMAX_OUTPUT
 
 DATA = Path(__file__).parent / "data"
@@ -60,7 +60,7 @@ def random_model(
         zero_point = int(rng.integers(-128, 128)) if zero_points is None else zero_points
         return Quantization(float32(rng.uniform(low, high)), zero_point)
 
-    def weights(*shape: int) -> np.ndarray:
+    def weights(*shape: int) -> Int8Array:
         values = rng.integers(-128, 128, shape)
         values.flat[0] = -128
         return values.astype(np.int8)

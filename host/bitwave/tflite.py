@@ -42,7 +42,7 @@ from .tflite_ops import (
     read_softmax,
 )
 
-__all__ = ["METADATA_NAME", "SOFTMAX_OUTPUT", "read_model", "weights_digest"]
+__all__ = ["METADATA_NAME", "SOFTMAX_OUTPUT", "read_bytes", "read_model", "weights_digest"]
 
 METADATA_NAME = "bitwave"
 MAX_LSTM_LAYERS = 2
@@ -65,13 +65,17 @@ def read_model(source: str | Path | bytes) -> QuantModel:
     if isinstance(source, bytes):
         return _read(source)
     try:
-        data = Path(source).read_bytes()
-    except OSError as error:
-        raise ModelError(f"cannot read {source}: {error.strerror or error}") from error
-    try:
-        return _read(data)
+        return _read(read_bytes(source))
     except ModelError as error:
         raise ModelError(f"{source}: {error}") from error
+
+
+def read_bytes(path: str | Path) -> bytes:
+    """The bytes of a model file; raises `ModelError` when there is none, or none that can be read."""
+    try:
+        return Path(path).read_bytes()
+    except OSError as error:
+        raise ModelError(f"cannot read the model: {error.strerror or error}; name a .tflite file") from error
 
 
 def _read(data: bytes) -> QuantModel:

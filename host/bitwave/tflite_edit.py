@@ -24,6 +24,11 @@ def lstm_outputs(graph: Graph) -> list[int]:
     return [graph.operators[index].outputs[0] for index in lstm_operators(graph)]
 
 
+def lstm_states(graph: Graph) -> list[int]:
+    """The variable tensors that hold the hidden state, per layer."""
+    return [graph.operators[index].inputs[18] for index in lstm_operators(graph)]
+
+
 def lstm_cells(graph: Graph) -> list[int]:
     """The variable tensors that hold the cell state, per layer."""
     return [graph.operators[index].inputs[19] for index in lstm_operators(graph)]

@@ -24,7 +24,13 @@ class Outputs:
 
 
 class Engine(Protocol):
-    """Runs windows, each from a reset."""
+    """Runs windows, each from a reset.
+
+    Attributes:
+        batch: windows that one call should get, so that progress shows and memory stays small.
+    """
+
+    batch: int
 
     def run(self, windows: Int8Array) -> Outputs:
         """Takes (windows, steps, channels) int8."""

@@ -7,6 +7,7 @@ from typing import Any
 
 import numpy as np
 
+from ..errors import ModelError
 from ..quantmodel import Int8Array, QuantModel
 from ..tflite_edit import lstm_cells, lstm_outputs, stepwise, with_outputs
 from ..tflite_graph import read_graph
@@ -20,6 +21,8 @@ class TfliteMicro:
     hidden states are an independent way to the same values (`step_hidden`).
     """
 
+    batch = 8
+
     def __init__(self, data: bytes, model: QuantModel) -> None:
         """Takes the bytes of the .tflite file and what the reader made of them."""
         runtime = importlib.import_module("tflite_micro.python.tflite_micro.runtime")
@@ -29,8 +32,11 @@ class TfliteMicro:
         arena = (1 << 17) + 4 * len(data) + 16 * model.steps * (model.channels + sum(x.hidden for x in model.lstm))
         whole = with_outputs(data, [graph.outputs[0], *lstm_outputs(graph)])
         single = with_outputs(stepwise(data), [*lstm_outputs(graph), *lstm_cells(graph)])
-        self._whole: Any = runtime.Interpreter.from_bytes(whole, arena_size=arena)
-        self._single: Any = runtime.Interpreter.from_bytes(single, arena_size=arena)
+        try:
+            self._whole: Any = runtime.Interpreter.from_bytes(whole, arena_size=arena)
+            self._single: Any = runtime.Interpreter.from_bytes(single, arena_size=arena)
+        except RuntimeError as error:
+            raise ModelError(f"tflite-micro does not take the model: {error}") from error
         self.step_hidden: tuple[Int8Array, ...] = ()
 
     def run(self, windows: Int8Array) -> Outputs:

@@ -1,0 +1,117 @@
+"""`bitwave parity`: proves that every implementation computes the same bits."""
+
+from __future__ import annotations
+
+from pathlib import Path
+from typing import TYPE_CHECKING, Annotated
+
+import typer
+
+if TYPE_CHECKING:
+    from ..parity import ParityReport
+    from ..quantmodel import Int8Array, QuantModel
+
+DEFAULT_WINDOWS = 48
+
+
+def parity(
+    model: Annotated[Path, typer.Argument(help="The int8 .tflite file.", show_default=False)],
+    windows: Annotated[int, typer.Option(min=1, max=100_000, help="Windows to run.")] = DEFAULT_WINDOWS,
+    recordings: Annotated[
+        Path | None, typer.Option(help="Folder of recordings: half of the windows are cut from them.")
+    ] = None,
+    json: Annotated[bool, typer.Option("--json", help="Print one JSON document instead of the table.")] = False,
+) -> None:
+    """Compare every engine with tflite-micro, value by value, with equality."""
+    from rich.console import Console
+    from rich.progress import Progress
+
+    from ..errors import ParityMismatch
+    from ..parity import compare
+    from ..tflite import read_bytes, read_model
+
+    data = read_bytes(model)
+    found = read_model(model)
+    batch = _windows(found, windows, recordings)
+    console = Console(stderr=True)
+    with Progress(console=console, transient=True, disable=not console.is_terminal) as bar:
+        tasks: dict[str, int] = {}
+
+        def show(engine: str, done: int, total: int) -> None:
+            if engine not in tasks:
+                tasks[engine] = bar.add_task(engine, total=total)
+            bar.update(tasks[engine], completed=done)  # type: ignore[arg-type]
+
+        report = compare(data, batch, progress=show)
+    if json:
+        import json as codec
+
+        typer.echo(codec.dumps(report.to_json()))
+    else:
+        _print_table(report)
+    if report.failures:
+        raise ParityMismatch(f"not equal; first difference: {report.failures[0]}")
+
+
+def _windows(model: QuantModel, count: int, folder: Path | None) -> Int8Array:
+    """Random and extreme windows; with a folder, half of them are real."""
+    import numpy as np
+
+    from ..parity import random_windows
+
+    if folder is None:
+        return random_windows(model, count)
+    real = real_windows(model, folder)[: count - count // 2]
+    return np.concatenate([random_windows(model, count - len(real)), real])
+
+
+def real_windows(model: QuantModel, folder: Path) -> Int8Array:
+    """Windows of a folder's recordings as the network gets them, in an order that mixes labels; all of them.
+
+    Args:
+        model: with metadata.
+        folder: of recordings.
+
+    Raises:
+        UsageError: the model has no metadata, so nothing says how to scale a recording.
+        RecordingError: the recordings cannot be used with this model.
+    """
+    import numpy as np
+
+    from ..dataset import load
+    from ..errors import UsageError
+    from ..simulator import front_end
+    from ..windowing import windows
+
+    metadata = model.metadata
+    if metadata is None:
+        raise UsageError("--recordings needs a model with bitwave metadata, which says how to scale them")
+    takes = [take for take in load(folder, damaged="drop").recordings if take.label in metadata.labels]
+    if not takes:
+        raise UsageError(f"{folder} has no recording with one of the labels {', '.join(metadata.labels)}")
+    cut = windows(takes, metadata.labels, model.steps, metadata.hop)
+    order = np.random.default_rng(0).permutation(len(cut.samples))
+    return front_end(metadata, model.input.zero_point, cut.samples[order])
+
+
+def _print_table(report: ParityReport) -> None:
+    from rich.console import Console
+    from rich.table import Table
+
+    from ..engines import INFORMATIVE
+    from ..parity import KINDS
+
+    title = f"{report.windows} windows against {report.reference}: compared / different"
+    table = Table("engine", *KINDS, "largest difference", "", title=title)
+    for name, entry in report.engines.items():
+        cells = [f"{t.compared:,} / {t.mismatches:,}" if t.compared else "-" for t in entry.kinds.values()]
+        if name == report.reference:
+            verdict = "steps = window" if not entry.total.mismatches else "differs from itself"
+        elif name in INFORMATIVE:
+            verdict = "for information"
+        else:
+            verdict = "equal" if not entry.total.mismatches else "DIFFERENT"
+        table.add_row(name, *cells, str(entry.total.max_abs_diff), verdict)
+    for name, reason in report.absent.items():
+        table.add_row(name, *["-"] * (len(KINDS) + 1), reason)
+    Console().print(table)
