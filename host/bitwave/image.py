@@ -35,9 +35,10 @@ _HEADER = struct.Struct(f"<4sHHII{DIGEST_BYTES}sHHBBBBIIIbBxx")
 
 @dataclass(frozen=True)
 class ImageInfo:
-    """What an image's header says; rates and scales in thousandths, 0 where the model has no metadata."""
+    """What an image's header says, in its order; rates and scales in thousandths, 0 where the model has no metadata."""
 
     abi: int
+    flags: int
     size: int
     crc: int
     digest: bytes
@@ -50,7 +51,6 @@ class ImageInfo:
     rate_mhz: int
     accel_milli_lsb_per_g: int
     gyro_milli_lsb_per_dps: int
-    softmax: bool
 
 
 def build(model: QuantModel) -> bytes:
@@ -112,14 +112,15 @@ def describe(image: bytes) -> ImageInfo:
     """
     if len(image) < _HEADER.size or image[:4] != MAGIC:
         raise ImageError(f"these {len(image)} bytes are not a model image; `bitwave export` writes one")
-    magic, abi, flags, size, crc, digest, *fields, _zero, _steps = _HEADER.unpack_from(image)
-    if abi != ABI:
-        raise ImageError(f"the image has ABI {abi}, this version reads {ABI}: run `bitwave export` again")
-    if size != len(image):
-        raise ImageError(f"the image says {size} bytes, there are {len(image)}: run `bitwave export` again")
+    numbers = _HEADER.unpack_from(image)
+    info = ImageInfo(*numbers[1:-2])
+    if info.abi != ABI:
+        raise ImageError(f"the image has ABI {info.abi}, this version reads {ABI}: run `bitwave export` again")
+    if info.size != len(image):
+        raise ImageError(f"the image says {info.size} bytes, there are {len(image)}: run `bitwave export` again")
     if with_crc(image) != image:
         raise ImageError("the image's CRC does not match: it was changed or damaged; run `bitwave export` again")
-    return ImageInfo(abi, size, crc, digest, *fields, softmax=bool(flags & FLAG_SOFTMAX))
+    return info
 
 
 def raw_bytes(model: QuantModel) -> int:

@@ -78,7 +78,8 @@ static uint32_t load_number(const uint8_t bytes[], uint32_t width) {
 static int parse(bw_wire_decoder *decoder, bw_frame *frame) {
     const uint8_t *payload = decoder->buffer;
     const size_t size = cobs_decode(decoder->buffer, decoder->size);
-    if (size < BW_WIRE_HEADER + 2u || bw_crc16(payload, size - 2u) != load_number(payload + size - 2u, 2)) {
+    if (size < BW_WIRE_HEADER + 2u || size > BW_WIRE_PAYLOAD + 2u ||
+        bw_crc16(payload, size - 2u) != load_number(payload + size - 2u, 2)) {
         return 0;
     }
     frame->type = payload[0];
