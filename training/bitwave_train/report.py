@@ -1,0 +1,113 @@
+"""What `bitwave evaluate` prints: mean and spread over the folds, for people and as JSON."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Sequence
+from dataclasses import asdict
+from typing import Any
+
+import numpy as np
+from rich.table import Table
+
+from bitwave.quantmodel import GATES
+
+from .evaluate import Comparison, Scores
+
+
+def as_dict(comparisons: Sequence[Comparison]) -> dict[str, Any]:
+    """One JSON document: a summary over the parts, and every part.
+
+    `std` is the standard deviation over parts (population); `largest_score_difference` the largest of all.
+    """
+    return {
+        "summary": {
+            "parts": len(comparisons),
+            "windows": sum(c.windows for c in comparisons),
+            "float": _summary([c.float32 for c in comparisons]),
+            "int8": _summary([c.int8 for c in comparisons]),
+            "agreement": _spread([c.agreement for c in comparisons]),
+            "largest_score_difference": max(c.largest_score_difference for c in comparisons),
+            "input_clipped": float(np.mean([c.input_clipped for c in comparisons])),
+            "saturation": [
+                {name: float(np.mean(values)) for name, values in layer.items()} for layer in _saturation(comparisons)
+            ],
+        },
+        "parts": [asdict(comparison) for comparison in comparisons],
+    }
+
+
+def _summary(scores: Sequence[Scores]) -> dict[str, Any]:
+    return {
+        "accuracy": _spread([s.accuracy for s in scores]),
+        "macro_f1": _spread([s.macro_f1 for s in scores]),
+        "f1": {label: _spread([s.f1[label] for s in scores]) for label in scores[0].f1},
+    }
+
+
+def _spread(values: Sequence[float]) -> dict[str, float]:
+    return {"mean": float(np.mean(values)), "std": float(np.std(values))}
+
+
+def _saturation(comparisons: Sequence[Comparison]) -> list[dict[str, list[float]]]:
+    """Per layer, the shares of every part by name."""
+    layers = []
+    for index in range(len(comparisons[0].saturation)):
+        parts = [c.saturation[index] for c in comparisons]
+        shares = {gate: [p.gates[gate] for p in parts] for gate in GATES}
+        layers.append({**shares, "cell_state": [p.cell for p in parts], "hidden": [p.hidden for p in parts]})
+    return layers
+
+
+def tables(comparisons: Sequence[Comparison]) -> list[Table]:
+    """Three tables: the parts, the labels, the saturation."""
+    return [_parts_table(comparisons), _labels_table(comparisons), _saturation_table(comparisons)]
+
+
+def _parts_table(comparisons: Sequence[Comparison]) -> Table:
+    table = Table("held out", title="accuracy, macro F1, agreement of the winners, largest difference of a score")
+    for column in ("windows", "float", "int8", "F1 float", "F1 int8", "agree", "differ"):
+        table.add_column(column, justify="right")
+    getters: tuple[Callable[[Comparison], float], ...] = (
+        lambda c: c.float32.accuracy,
+        lambda c: c.int8.accuracy,
+        lambda c: c.float32.macro_f1,
+        lambda c: c.int8.macro_f1,
+        lambda c: c.agreement,
+    )
+    for c in comparisons:
+        values = (f"{get(c):.3f}" for get in getters)
+        table.add_row(c.name, str(c.windows), *values, f"{c.largest_score_difference:.3f}")
+    if len(comparisons) > 1:
+        table.add_section()
+        means = (_plus_minus([get(c) for c in comparisons]) for get in getters)
+        largest = max(c.largest_score_difference for c in comparisons)
+        table.add_row("mean", str(sum(c.windows for c in comparisons)), *means, f"{largest:.3f}")
+    return table
+
+
+def _plus_minus(values: Sequence[float]) -> str:
+    return f"{np.mean(values):.3f} ± {np.std(values):.3f}"
+
+
+def _labels_table(comparisons: Sequence[Comparison]) -> Table:
+    table = Table("label", title="F1 by label")
+    for column in ("float", "int8"):
+        table.add_column(column, justify="right")
+    for label in comparisons[0].float32.f1:
+        table.add_row(label, *(_plus_minus([s.f1[label] for s in sides]) for sides in _sides(comparisons)))
+    return table
+
+
+def _sides(comparisons: Sequence[Comparison]) -> tuple[list[Scores], list[Scores]]:
+    return [c.float32 for c in comparisons], [c.int8 for c in comparisons]
+
+
+def _saturation_table(comparisons: Sequence[Comparison]) -> Table:
+    table = Table("where", title="values at a limit")
+    table.add_column("share", justify="right")
+    table.add_row("input", f"{np.mean([c.input_clipped for c in comparisons]):.3%}")
+    for index, layer in enumerate(_saturation(comparisons)):
+        for name, values in layer.items():
+            where = f"{name} gate" if name in GATES else name.replace("_", " ")
+            table.add_row(f"layer {index + 1}, {where}", f"{np.mean(values):.3%}")
+    return table

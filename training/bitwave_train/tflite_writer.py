@@ -1,0 +1,99 @@
+"""Quantized models become .tflite files with the `bitwave` metadata: one, or all of a run."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+from dataclasses import dataclass, replace
+from pathlib import Path
+
+from bitwave import __version__, tflite_build
+from bitwave.dataset import Dataset
+from bitwave.files import write_whole
+from bitwave.metadata import Decision, Metadata
+from bitwave.quantmodel import QuantModel
+from bitwave.windowing import windows
+
+from .floatmodel import FloatModel, load
+from .quantize import Options, front_end, quantize
+from .settings import Run, RunConfig
+
+# Labels of movement that is no gesture: recognised, never reported.
+SILENT_LABELS = frozenset({"idle", "unknown", "other", "noise", "rest"})
+
+
+@dataclass(frozen=True)
+class DecisionDefaults:
+    """The decision before anyone calibrated it; scores are in 0..255. See `bitwave.metadata` for the formulas.
+
+    Attributes:
+        threshold: of the averaged score: 0.6.
+        margin: to the second best: 0.2.
+        hold: windows in a row that must agree: one alone may be half of another gesture.
+        smoothing: 0 leaves the scores as they are.
+        refractory: windows' lengths without another event, since a gesture is in several windows.
+    """
+
+    threshold: int = 154
+    margin: int = 51
+    hold: int = 2
+    smoothing: int = 0
+    refractory: float = 1.0
+
+    def decision(self, labels: tuple[str, ...], window: int) -> Decision:
+        """The same for every label, but silent ones do not fire."""
+        return Decision(
+            smoothing=self.smoothing,
+            thresholds=(self.threshold,) * len(labels),
+            margin=self.margin,
+            hold=self.hold,
+            refractory=min(round(self.refractory * window), 65535),
+            fires=tuple(label not in SILENT_LABELS for label in labels),
+        )
+
+
+def with_metadata(
+    quantized: QuantModel, source: FloatModel, config: RunConfig, defaults: DecisionDefaults | None = None
+) -> QuantModel:
+    """The model with everything that the network itself does not say."""
+    metadata = Metadata(
+        tool=f"bitwave {__version__}",
+        labels=config.labels,
+        rate_hz=config.rate_hz,
+        window=config.window,
+        hop=config.hop,
+        channels=config.channels,
+        counts=config.counts,
+        scaling=front_end(source, quantized.input),
+        decision=(defaults or DecisionDefaults()).decision(config.labels, config.window),
+        dataset_digest=config.dataset_digest,
+    )
+    return replace(quantized, metadata=metadata)
+
+
+def write_run(
+    run: Run, dataset: Dataset, options: Options | None = None, defaults: DecisionDefaults | None = None
+) -> Iterator[Path]:
+    """Quantizes every model of a run on its own training recordings; yields each model.tflite as it is written.
+
+    Raises:
+        RecordingError: the recordings changed since training.
+        UsageError: a model was not trained to its end.
+        WriteError: a file could not be written.
+    """
+    run.check_dataset(dataset)
+    config = run.config
+    for part in run.parts():
+        history = part.history()
+        known = {*history.train, *history.validation}
+        takes = [take for take in dataset.recordings if take.name in known]
+        calibration = windows(takes, config.labels, config.window, config.hop).samples
+        source = load(part.keras)
+        write(part.tflite, with_metadata(quantize(source, calibration, options), source, config, defaults))
+        yield part.tflite
+
+
+def write(path: Path, model: QuantModel) -> bytes:
+    """Writes the file whole and returns its bytes; raises `WriteError`."""
+    content = tflite_build.write(model)
+    write_whole(path, content)
+    return content

@@ -1,0 +1,174 @@
+"""Training: a data set of recordings becomes a run's folder of Keras models.
+
+The recordings that choose the best epoch are cut from the training part; the test part of a fold is not looked at.
+"""
+
+from __future__ import annotations
+
+import tempfile
+from collections.abc import Callable, Sequence
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+import numpy as np
+
+from bitwave.dataset import Dataset, check_split, folds, hold_out
+from bitwave.dataset import Split as Indices
+from bitwave.errors import RecordingError
+from bitwave.files import write_whole
+from bitwave.recording import Recording
+
+from .settings import Epoch, History, Part, Run, RunConfig, Settings, Split, as_json, create
+
+if TYPE_CHECKING:
+    from .trainer import Trainer
+
+# From this many training participants on, the best epoch is chosen on whole participants, else on recordings.
+PARTICIPANTS_TO_VALIDATE = 6
+DEFAULT_SECONDS = 1.0
+
+Report = Callable[[str, Epoch], None]
+
+
+def plan(
+    dataset: Dataset,
+    folder: Path,
+    settings: Settings,
+    window: int | None = None,
+    hop: int | None = None,
+    split: Split | None = None,
+) -> RunConfig:
+    """The configuration of a run, checked against its data set.
+
+    Args:
+        dataset: the recordings.
+        folder: where they were read from.
+        settings: network and training.
+        window: samples; None takes one second, or the shortest recording where that is shorter.
+        hop: samples between windows; None takes a fifth of the window.
+        split: how recordings are held out.
+
+    Raises:
+        RecordingError: there is one label only, a label has too few recordings, or a channel never changes.
+        LeakingSplit: the split is finer than the data allow.
+    """
+    if len(dataset.labels) < 2:
+        raise RecordingError(f"{folder} has one label, {dataset.labels[0]}: record another one, idle for instance")
+    for index, channel in enumerate(dataset.channels):
+        if all(np.ptp(take.samples[:, index]) == 0 for take in dataset.recordings):
+            raise RecordingError(f"{folder}: channel {channel} never changes within a take: a dead sensor?")
+    window = window or min(
+        round(DEFAULT_SECONDS * dataset.rate_hz), min(len(take.samples) for take in dataset.recordings)
+    )
+    config = RunConfig(
+        dataset=str(folder),
+        dataset_digest=dataset.digest,
+        labels=dataset.labels,
+        channels=dataset.channels,
+        rate_hz=dataset.rate_hz,
+        counts=dataset.counts,
+        window=window,
+        hop=hop or max(1, round(window / 5)),
+        split=split or Split(),
+        settings=settings,
+    )
+    for part in splits(dataset, config):
+        validation_cut(dataset.select(part.train), config)
+    return config
+
+
+def splits(dataset: Dataset, config: RunConfig) -> list[Indices]:
+    """What to train on and what to hold out, the deployable model last. It may have nothing held out."""
+    split = config.split
+    everything = Indices("all recordings", np.arange(len(dataset.recordings)), np.array([], np.intp))
+    if split.kind == "hold-out":
+        found = [hold_out(dataset, split.participants)]
+    elif split.kind == "folds":
+        found = [*folds(dataset, split.by, split.folds, config.settings.seed), everything]
+    else:
+        found = [everything]
+    for part in found:
+        check_split(dataset, part)
+    return found
+
+
+def validation_cut(takes: Sequence[Recording], config: RunConfig) -> tuple[list[Recording], list[Recording]]:
+    """Training and validation recordings: by participant where there are many, else some of each label.
+
+    Raises:
+        RecordingError: a label is missing, or has too few recordings to train and to validate.
+    """
+    for label in config.labels:
+        count = sum(take.label == label for take in takes)
+        if count < 2:
+            raise RecordingError(
+                f"label {label} has {count} recording{'s' * (count != 1)} to train on: 2 are needed, one to train and "
+                "one to choose the best epoch; record more, or use fewer folds"
+            )
+    random = np.random.default_rng(config.settings.seed)
+    fraction = config.settings.validation
+    participants = sorted({take.participant for take in takes})
+    if len(participants) >= PARTICIPANTS_TO_VALIDATE:
+        count = max(1, round(fraction * len(participants)))
+        chosen = set(random.permutation(participants)[:count].tolist())
+        train = [take for take in takes if take.participant not in chosen]
+        if {take.label for take in train} == set(config.labels):
+            return train, [take for take in takes if take.participant in chosen]
+    picked: set[str] = set()
+    for label in config.labels:
+        names = [take.name for take in takes if take.label == label]
+        count = min(max(1, round(fraction * len(names))), len(names) - 1)
+        picked.update(random.permutation(names)[:count].tolist())
+    return [take for take in takes if take.name not in picked], [take for take in takes if take.name in picked]
+
+
+def train(
+    dataset: Dataset, config: RunConfig, folder: Path, replace: bool = False, report: Report | None = None
+) -> Run:
+    """Trains every model of a run and writes them as they are done.
+
+    Args:
+        dataset: the recordings that `plan` saw.
+        config: of `plan`.
+        folder: of the run.
+        replace: train anew what is there.
+        report: called after every epoch with the model's name.
+
+    Raises:
+        UsageError: the folder holds a run already.
+        WriteError: a model could not be written.
+    """
+    from .backend import prepare
+
+    prepare()
+    from .trainer import Trainer  # TensorFlow takes seconds to import: a plan that is refused does not wait for it
+
+    run = create(folder, config, replace)
+    trainer = Trainer(config)
+    for part, indices in zip(run.parts(), splits(dataset, config), strict=True):
+        train_part(trainer, part, dataset, indices, report)
+    return run
+
+
+def train_part(trainer: Trainer, part: Part, dataset: Dataset, indices: Indices, report: Report | None) -> None:
+    """Trains one model and writes it with its history."""
+    takes, validation = validation_cut(dataset.select(indices.train), trainer.config)
+    epochs, best, network = trainer.fit(takes, validation, lambda epoch: report and report(indices.name, epoch))
+    history = History(
+        name=indices.name,
+        best_epoch=best,
+        epochs=tuple(epochs),
+        train=tuple(take.name for take in takes),
+        validation=tuple(take.name for take in validation),
+        test=tuple(take.name for take in dataset.select(indices.test)),
+    )
+    write_keras(part.keras, network)
+    write_whole(part.history_path, as_json(history))
+
+
+def write_keras(path: Path, network: Any) -> None:
+    """Saves a Keras model whole or not at all."""
+    with tempfile.TemporaryDirectory() as scratch:
+        temporary = Path(scratch) / "model.keras"
+        network.save(temporary)
+        write_whole(path, temporary.read_bytes())

@@ -1,0 +1,186 @@
+"""The training loop: one compiled step that serves all folds of a run."""
+
+from __future__ import annotations
+
+import math
+from collections.abc import Callable, Sequence
+from typing import Any
+
+import keras
+import numpy as np
+import numpy.typing as npt
+import tensorflow as tf
+
+from bitwave.errors import UsageError
+from bitwave.recording import Recording
+from bitwave.windowing import Windows, windows
+
+from .augment import augment
+from .model import build_deployable, build_training, step_weights
+from .settings import Epoch, RunConfig
+
+FloatArray = npt.NDArray[np.float32]
+SHIFTS = 11  # windows per gesture take that is longer than the window
+
+
+class Trainer:
+    """Trains networks of one configuration, one after the other, with one compiled graph."""
+
+    def __init__(self, config: RunConfig) -> None:
+        """Builds the graph; it is traced at the first step."""
+        self.config = config
+        self._settings = config.settings
+        keras.utils.set_random_seed(self._settings.seed)
+        self._network = self._build(unroll=True)
+        self._initial_state = [variable.numpy() for variable in self._network.non_trainable_variables]
+        self._optimizer = keras.optimizers.Adam(global_clipnorm=self._settings.clip_norm)
+        self._optimizer.build(self._network.trainable_variables)
+        self._kernels = [variable for variable in self._network.trainable_variables if len(variable.shape) == 2]
+        self._step_weights = tf.constant(step_weights(config.window, self._settings.step_share))
+        self._step = tf.function(self._step_eagerly)
+        self._logits = tf.function(lambda batch: self._network(batch, training=False)[:, -1], reduce_retracing=True)
+
+    def _build(self, unroll: bool) -> Any:
+        config = self.config
+        return build_training(config.window, len(config.channels), len(config.labels), self._settings, unroll)
+
+    def _reset(self, seed: int) -> None:
+        """New weights, and an optimizer and dropout as at the start."""
+        keras.utils.set_random_seed(seed)
+        self._network.set_weights(self._build(unroll=False).get_weights())
+        for variable, value in zip(self._network.non_trainable_variables, self._initial_state, strict=True):
+            variable.assign(value)
+        for variable in self._optimizer.variables:
+            variable.assign(tf.zeros_like(variable))
+
+    def fit(
+        self, takes: Sequence[Recording], validation: Sequence[Recording], report: Callable[[Epoch], object]
+    ) -> tuple[list[Epoch], int, Any]:
+        """Trains on takes; returns the history, the best epoch and the deployable network with its weights.
+
+        Args:
+            takes: recordings to train on.
+            validation: recordings that choose the best epoch, by their loss.
+            report: called after each epoch.
+        """
+        settings = self._settings
+        self._reset(settings.seed)
+        random = np.random.default_rng(settings.seed)
+        pool = Pool(takes, self.config)
+        mean, deviation = standardization(pool.windows.samples)
+        checked = windows(validation, self.config.labels, self.config.window, self.config.hop)
+        seen = tf.constant(((checked.samples - mean) / deviation).astype(np.float32))
+        per_epoch = -(-pool.groups // settings.batch)
+        history: list[Epoch] = []
+        best, best_epoch, best_weights = math.inf, 0, self._network.get_weights()
+        for epoch in range(settings.epochs):
+            losses = []
+            for step, chosen in enumerate(pool.batches(random)):
+                self._optimizer.learning_rate.assign(self._rate(epoch + step / per_epoch))
+                raw = augment(
+                    pool.windows.samples[chosen],
+                    pool.movable[chosen],
+                    self.config.channels,
+                    settings.augmentation,
+                    random,
+                )
+                batch = ((raw - mean) / deviation).astype(np.float32)
+                targets = pool.windows.classes[chosen].astype(np.int32)
+                losses.append(self._step(tf.constant(batch), tf.constant(targets), tf.constant(pool.weights[targets])))
+            loss, accuracy = self._check(seen, checked)
+            if not math.isfinite(loss):
+                raise UsageError(f"training diverged in epoch {epoch + 1}: the loss is {loss}; lower --learning-rate")
+            history.append(
+                Epoch(
+                    epoch=epoch,
+                    learning_rate=self._rate(float(epoch)),
+                    loss=float(np.mean([float(value) for value in losses])),
+                    validation_loss=loss,
+                    validation_accuracy=accuracy,
+                )
+            )
+            report(history[-1])
+            if loss < best:
+                best, best_epoch, best_weights = loss, epoch, self._network.get_weights()
+            if epoch - best_epoch >= settings.patience:
+                break
+        self._network.set_weights(best_weights)
+        return history, best_epoch, build_deployable(self._network, mean, deviation, settings)
+
+    def _rate(self, epoch: float) -> float:
+        """Linear warm-up, then half a cosine to zero."""
+        settings = self._settings
+        warmup = min(settings.warmup, settings.epochs - 1)
+        if epoch < warmup:
+            return settings.learning_rate * (epoch + 0.1) / (warmup + 0.1)
+        part = (epoch - warmup) / (settings.epochs - warmup)
+        return settings.learning_rate * 0.5 * (1.0 + math.cos(math.pi * min(part, 1.0)))
+
+    def _step_eagerly(self, batch: tf.Tensor, targets: tf.Tensor, weights: tf.Tensor) -> tf.Tensor:
+        with tf.GradientTape() as tape:
+            logits = self._network(batch, training=True)
+            repeated = tf.repeat(targets[:, None], self.config.window, axis=1)
+            entropy = tf.nn.sparse_softmax_cross_entropy_with_logits(repeated, logits)
+            loss = tf.reduce_mean(weights * tf.linalg.matvec(entropy, self._step_weights))
+            total = loss + self._settings.l2 * tf.add_n([tf.reduce_sum(tf.square(kernel)) for kernel in self._kernels])
+        variables = self._network.trainable_variables
+        gradients = tape.gradient(total, variables)
+        self._optimizer.apply_gradients(zip(gradients, variables, strict=True))
+        return loss
+
+    def _check(self, seen: tf.Tensor, checked: Windows) -> tuple[float, float]:
+        """Loss and accuracy on the validation windows."""
+        logits = self._logits(seen)
+        entropy = tf.nn.sparse_softmax_cross_entropy_with_logits(checked.classes, logits)
+        return float(tf.reduce_mean(entropy)), float(np.mean(np.argmax(logits, axis=1) == checked.classes))
+
+
+class Pool:
+    """The training windows, and which of them an epoch takes.
+
+    A gesture's take that is longer than the window gives windows at several shifts; an epoch takes one of them. Windows
+    of a background label are all taken.
+
+    Attributes:
+        windows: all of them.
+        movable: (windows,) whether a window is the only one of its take.
+        groups: windows per epoch.
+        weights: (classes,) loss weights; their mean over an epoch's windows is 1.
+    """
+
+    def __init__(self, takes: Sequence[Recording], config: RunConfig) -> None:
+        """Cuts the takes."""
+        largest = round(config.settings.augmentation.shift * config.window)
+        shifts = np.unique(np.rint(np.linspace(-largest, largest, SHIFTS)).astype(int)).tolist()
+        centred = windows(takes, config.labels, config.window, config.hop)
+        self.windows = windows(takes, config.labels, config.window, config.hop, shifts) if largest else centred
+        self._batch = config.settings.batch
+        # Only a background take gives more than one window without shifts.
+        background = np.bincount(centred.recording, minlength=len(takes)) > 1
+        sizes = np.bincount(self.windows.recording, minlength=len(takes))
+        self.movable = sizes[self.windows.recording] == 1
+        members = [np.flatnonzero(self.windows.recording == index) for index in range(len(takes))]
+        self._members = [
+            group
+            for index, found in enumerate(members)
+            for group in (found[:, None] if background[index] else found[None, :])
+        ]
+        self.groups = len(self._members)
+        classes = np.array([self.windows.classes[group[0]] for group in self._members])
+        counts = np.bincount(classes, minlength=len(config.labels))
+        weights = (1.0 / np.maximum(counts, 1)) ** config.settings.class_weight
+        self.weights: FloatArray = (weights / weights[classes].mean()).astype(np.float32)
+
+    def batches(self, random: np.random.Generator) -> list[npt.NDArray[np.intp]]:
+        """Indices of an epoch's windows in full batches; the first ones fill up the last batch."""
+        order = random.permutation(self.groups)
+        members = [self._members[int(index)] for index in order]
+        chosen = np.array([group[random.integers(len(group))] for group in members], np.intp)
+        count = -(-len(chosen) // self._batch)
+        return list(np.resize(chosen, count * self._batch).reshape(count, self._batch))
+
+
+def standardization(samples: npt.NDArray[np.int16]) -> tuple[npt.NDArray[np.float64], npt.NDArray[np.float64]]:
+    """Mean and standard deviation per channel over (n, steps, channels), in counts; the latter at least 1."""
+    flat = samples.reshape(-1, samples.shape[-1]).astype(np.float64)
+    return flat.mean(axis=0), np.maximum(flat.std(axis=0), 1.0)
