@@ -26,7 +26,7 @@ import numpy.typing as npt
 from . import __version__
 from .errors import UsageError
 from .metadata import CountsScale
-from .movements import GESTURES, FloatArray, Movement, Style, sketch_of
+from .movements import GESTURES, FloatArray, Movement, Reach, Style, sketch_of
 from .person import Person, generator, person
 from .recording import COUNT_MAX, COUNT_MIN, Recording, even_times
 from .session import DEFAULT_COUNTS, Session
@@ -36,6 +36,7 @@ ACCEL_RANGE_G, GYRO_RANGE_DPS = 4.0, 2000.0
 BACKGROUND = ("idle", "unknown")
 LABELS = (*GESTURES, *BACKGROUND)
 GRAVITY = 9.80665
+RETURN_S = 0.5
 _STEP_S = 0.5e-3
 _BLOCK = 256  # samples that are computed at a time: the strokes of a long stream are looked through per block
 
@@ -94,13 +95,24 @@ class Wrist:
 
     def cue(self, label: str, seconds: float) -> None:
         """Someone says "now": a gesture follows after a reaction time, a background label for all of the seconds."""
-        if label in BACKGROUND:
-            until = self.position / self.rate_hz + seconds
-            self.perform(label)
-            while self._busy_until < until:
-                self.perform(label, delay=float(self._choice.uniform(0.0, 0.2)))
-        else:
+        if label not in BACKGROUND:
             self.perform(label, delay=float(self._choice.uniform(0.12, 0.3)))
+            return
+        planned_before = len(self._movements)
+        until = self.position / self.rate_hz + seconds
+        self.perform(label)
+        while self._busy_until < until:
+            self.perform(label, delay=float(self._choice.uniform(0.0, 0.2)))
+        self._stop(planned_before, until)
+
+    def _stop(self, planned_before: int, until: float) -> None:
+        """Leaves out the strokes that would begin later, and brings the arm back to rest."""
+        begun = [m for m in self._movements[planned_before:] if m.start < until]
+        self._movements[planned_before:] = begun
+        end = max((m.end for m in begun), default=until)
+        away = sum((m.pose(np.array([m.end]))[0] for m in begun), np.zeros(6))
+        self._movements.append(Reach(end, RETURN_S, tuple((-away).tolist())))
+        self._busy_until = end + RETURN_S
 
     @property
     def busy(self) -> int:
