@@ -45,6 +45,8 @@ from .tflite_ops import (
 __all__ = ["METADATA_NAME", "SOFTMAX_OUTPUT", "read_bytes", "read_model", "weights_digest"]
 
 METADATA_NAME = "bitwave"
+DESCRIPTION = "bitwave"
+DESCRIPTION_WITH_METADATA = "bitwave, with metadata"  # so that a damaged entry is not taken for a foreign file
 MAX_LSTM_LAYERS = 2
 MAX_DENSE_LAYERS = 4
 
@@ -116,6 +118,8 @@ class _Chain:
         if current.index != graph.outputs[0] or not self._head:
             raise ModelError("the model does not end in FULLY_CONNECTED or SOFTMAX over the last step of an LSTM")
         text = graph.metadata.get(METADATA_NAME)
+        if text is None and graph.description == DESCRIPTION_WITH_METADATA:
+            raise ModelError("the .tflite file has lost its bitwave metadata: it was damaged; quantize it again")
         return QuantModel(
             steps=steps,
             channels=channels,
@@ -155,13 +159,14 @@ def _check_metadata(model: QuantModel, metadata: Metadata) -> None:
         if says != has:
             raise ModelError(f"the bitwave metadata says {says} {what}, the network has {has}; quantize it again")
     if metadata.weights_digest and metadata.weights_digest != weights_digest(model):
-        raise ModelError("the weights do not match the digest in the bitwave metadata: the file was changed or damaged")
+        raise ModelError("weights and metadata do not match their digest: the file was damaged; quantize it again")
 
 
 def weights_digest(model: QuantModel) -> str:
-    """SHA-256, in hex, over all that enters the arithmetic: shapes, quantization, weights, options; not the metadata.
+    """SHA-256, in hex, over all that the file means: shapes, quantization, weights, options, and the metadata's JSON.
 
-    Numbers are little-endian: integers i64, real values f64, each array preceded by its shape.
+    Numbers are little-endian: integers i64, real values f64, each array preceded by its shape. The metadata enters
+    with an empty digest of its own.
     """
     digest = hashlib.sha256(b"bitwave weights 1")
 
@@ -198,4 +203,6 @@ def weights_digest(model: QuantModel) -> str:
     if model.softmax is not None:
         quantization(model.softmax.input)
         reals(model.softmax.beta)
+    if model.metadata is not None:
+        digest.update(model.metadata.model_copy(update={"weights_digest": ""}).to_json())
     return digest.hexdigest()

@@ -17,7 +17,7 @@ import numpy.typing as npt
 import tflite
 
 from .quantmodel import Dense, Lstm, Quantization, QuantModel, Softmax
-from .tflite import METADATA_NAME, SOFTMAX_OUTPUT, weights_digest
+from .tflite import DESCRIPTION, DESCRIPTION_WITH_METADATA, METADATA_NAME, SOFTMAX_OUTPUT, weights_digest
 
 IDENTIFIER = b"TFL3"
 SCHEMA_VERSION = 3
@@ -233,7 +233,7 @@ class _Layout:
             Version=SCHEMA_VERSION,
             OperatorCodes=code_table,
             Subgraphs=self._offsets([subgraph]),
-            Description=builder.CreateString("bitwave"),
+            Description=builder.CreateString(DESCRIPTION_WITH_METADATA if metadata else DESCRIPTION),
             Buffers=buffers,
             Metadata=metadata_table,
         )

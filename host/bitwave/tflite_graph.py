@@ -8,6 +8,7 @@ from __future__ import annotations
 import importlib
 import math
 from dataclasses import dataclass
+from functools import lru_cache
 from typing import Any
 
 import numpy as np
@@ -20,7 +21,10 @@ IDENTIFIER = b"TFL3"
 MAX_FILE_BYTES = 64 << 20
 MAX_TENSORS = 2048
 MAX_OPERATORS = 512
+MAX_ENTRIES = 64
 MAX_RANK = 8
+MAX_SCALES = 4096
+MAX_METADATA_BYTES = 1 << 20
 
 TENSOR_TYPES = {0: "float32", 1: "float16", 2: "int32", 3: "uint8", 4: "int64", 6: "bool", 7: "int16", 9: "int8"}
 FULLY_CONNECTED, RESHAPE, SOFTMAX, SQUEEZE = 9, 22, 25, 43
@@ -84,12 +88,13 @@ class OperatorInfo:
 
 @dataclass(frozen=True, eq=False)
 class Graph:
-    """The only subgraph of a file, and the file's metadata entries by name."""
+    """The only subgraph of a file, and the file's description and metadata entries by name."""
 
     tensors: tuple[TensorInfo, ...]
     operators: tuple[OperatorInfo, ...]
     inputs: tuple[int, ...]
     outputs: tuple[int, ...]
+    description: str
     metadata: dict[str, bytes]
 
 
@@ -106,9 +111,9 @@ def read_graph(data: bytes) -> Graph:
     subgraph = subgraphs[0]
     tensors = [_tensor(i, t, buffers) for i, t in enumerate(subgraph.tables(0, MAX_TENSORS))]
     operators = [_operator(i, t, codes, len(tensors)) for i, t in enumerate(subgraph.tables(3, MAX_OPERATORS))]
-    metadata = {t.string(0): _payload(buffers, int(t.scalar(1, "I"))).tobytes() for t in model.tables(6, MAX_TENSORS)}
+    metadata = {t.string(0): _metadata(buffers, int(t.scalar(1, "I"))) for t in model.tables(6, MAX_ENTRIES)}
     inputs, outputs = (_indices(subgraph, slot, len(tensors), "the subgraph") for slot in (1, 2))
-    return Graph(tuple(tensors), tuple(operators), inputs, outputs, metadata)
+    return Graph(tuple(tensors), tuple(operators), inputs, outputs, model.string(3), metadata)
 
 
 def _payload(buffers: list[Table], number: int) -> npt.NDArray[np.uint8]:
@@ -117,6 +122,10 @@ def _payload(buffers: list[Table], number: int) -> npt.NDArray[np.uint8]:
     if buffers[number].scalar(1, "Q") > 1:
         raise ModelError("the .tflite file keeps its weights outside the FlatBuffer; convert it without that option")
     return buffers[number].array(0, np.uint8)
+
+
+def _metadata(buffers: list[Table], number: int) -> bytes:
+    return _payload(buffers, number)[:MAX_METADATA_BYTES].tobytes()
 
 
 def _tensor(index: int, table: Table, buffers: list[Table]) -> TensorInfo:
@@ -129,8 +138,11 @@ def _tensor(index: int, table: Table, buffers: list[Table]) -> TensorInfo:
     zero_points: tuple[int, ...] = ()
     axis = 0
     if quantization is not None:
-        scales = tuple(float(v) for v in quantization.array(2, np.float32))
-        zero_points = tuple(int(v) for v in quantization.array(3, np.int64))
+        per_axis = quantization.array(2, np.float32), quantization.array(3, np.int64)
+        if max(values.size for values in per_axis) > MAX_SCALES:
+            raise ModelError(f"tensor {index} has {per_axis[0].size} scales; bitwave takes at most {MAX_SCALES}")
+        scales = tuple(float(v) for v in per_axis[0])
+        zero_points = tuple(int(v) for v in per_axis[1])
         axis = int(quantization.scalar(6, "i"))
     if table.table(6) is not None:
         raise ModelError(f"tensor {index} ({table.string(3)}) is sparse; convert the model without sparsity")
@@ -170,6 +182,7 @@ def _operator_code(table: Table) -> tuple[int, str]:
     return code, f"CUSTOM {table.string(1)}" if code == CUSTOM else operator_name(code)
 
 
+@lru_cache(maxsize=256)
 def operator_name(code: int) -> str:
     """The schema's name of a builtin operator."""
     names = vars(importlib.import_module("tflite.BuiltinOperator").BuiltinOperator)

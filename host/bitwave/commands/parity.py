@@ -86,7 +86,14 @@ def real_windows(model: QuantModel, folder: Path) -> Int8Array:
     metadata = model.metadata
     if metadata is None:
         raise UsageError("--recordings needs a model with bitwave metadata, which says how to scale them")
-    takes = [take for take in load(folder, damaged="drop").recordings if take.label in metadata.labels]
+    dataset = load(folder, damaged="drop")
+    for what, wanted, has in (
+        ("channels", metadata.channels, dataset.channels),
+        ("counts", metadata.counts, dataset.counts),
+    ):
+        if wanted != has:
+            raise UsageError(f"{folder} has the {what} {has}, the model was trained with {wanted}")
+    takes = [take for take in dataset.recordings if take.label in metadata.labels]
     if not takes:
         raise UsageError(f"{folder} has no recording with one of the labels {', '.join(metadata.labels)}")
     cut = windows(takes, metadata.labels, model.steps, metadata.hop)
