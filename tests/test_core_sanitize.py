@@ -1,0 +1,59 @@
+"""The core under address and undefined-behaviour sanitizers, attacked by tests/c/attack.c."""
+
+from __future__ import annotations
+
+import subprocess
+from pathlib import Path
+
+import pytest
+
+from bitwave import image
+from ccode import program, run
+from models import random_model
+
+SHAPES = {
+    "two-layers": {"channels": 3, "hidden": (7, 4), "dense": (6, 5), "per_channel": True, "hop": 5, "metadata": True},
+    "ordinary": {"channels": 6, "hidden": (24,), "dense": (5,), "hop": 3, "metadata": True},
+    "network-only": {"channels": 1, "hidden": (1,), "dense": (1,), "softmax": False},
+}
+
+
+@pytest.fixture(scope="module", params=["gcc", "clang"])
+def attack(request: pytest.FixtureRequest, tmp_path_factory: pytest.TempPathFactory) -> Path:
+    return program("attack", request.param, tmp_path_factory.mktemp("attack"))
+
+
+@pytest.fixture(params=SHAPES)
+def packed(request: pytest.FixtureRequest, tmp_path: Path) -> Path:
+    path = tmp_path / "model.bwi"
+    path.write_bytes(image.build(random_model(3, steps=12, **SHAPES[request.param])))
+    return path
+
+
+def test_every_changed_byte_and_every_length_is_refused(attack: Path, packed: Path) -> None:
+    run([attack, "flips", packed])
+
+
+@pytest.mark.parametrize("seed", ["1", "2"])
+def test_forged_images_are_refused_or_harmless(attack: Path, packed: Path, seed: str) -> None:
+    told = run([attack, "forge", packed, seed, "5000"]).split()
+    assert 0 < int(told[0]) < int(told[2]), "both kinds must occur"
+
+
+def test_app_survives_noise(attack: Path, tmp_path: Path) -> None:
+    path = tmp_path / "model.bwi"
+    path.write_bytes(image.build(random_model(3, steps=12, **SHAPES["two-layers"])))
+    told = run([attack, "talk", path, "5", "20000"]).split()
+    assert int(told[0]) > 0 and int(told[2]) > 0, "drops and damaged frames must occur"
+
+
+def test_planted_heap_overflow_is_caught(attack: Path, packed: Path) -> None:
+    done = subprocess.run([attack, "overflow", packed], capture_output=True, text=True, check=False)
+    assert done.returncode != 0
+    assert "heap-buffer-overflow" in done.stderr and "bw_" in done.stderr
+
+
+def test_planted_integer_overflow_is_caught(attack: Path) -> None:
+    done = subprocess.run([attack, "sum"], capture_output=True, text=True, check=False)
+    assert done.returncode != 0
+    assert "bw_dense.c" in done.stderr and "signed integer overflow" in done.stderr
