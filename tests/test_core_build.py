@@ -95,7 +95,9 @@ def exact_requantize(value: int, multiplier: Multiplier) -> int:
 def triples() -> st.SearchStrategy[tuple[int, int, int]]:
     """Values whose left shift fits, with ties among them: halves of the divisor plus multiples of it."""
     shifts = st.integers(-31, 30)
-    mantissas = st.one_of(st.just(0), st.sampled_from([1 << 30, (1 << 31) - 1, 3 << 29]), st.integers(1 << 30, 2**31 - 1))
+    mantissas = st.one_of(
+        st.just(0), st.sampled_from([1 << 30, (1 << 31) - 1, 3 << 29]), st.integers(1 << 30, 2**31 - 1)
+    )
 
     def values(shift: int) -> st.SearchStrategy[int]:
         limit = (2**31 - 1) >> max(shift, 0)

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import subprocess
 from pathlib import Path
+from typing import Any
 
 import pytest
 
@@ -11,7 +12,7 @@ from bitwave import image
 from ccode import program, run
 from models import random_model
 
-SHAPES = {
+SHAPES: dict[str, dict[str, Any]] = {
     "two-layers": {"channels": 3, "hidden": (7, 4), "dense": (6, 5), "per_channel": True, "hop": 5, "metadata": True},
     "ordinary": {"channels": 6, "hidden": (24,), "dense": (5,), "hop": 3, "metadata": True},
     "network-only": {"channels": 1, "hidden": (1,), "dense": (1,), "softmax": False},

@@ -28,6 +28,7 @@ enum {
     MAX_SUM = INT32_MAX - 255, /* leaves room for a zero point */
     MIN_SHIFT = -31,
     MAX_SHIFT = 30,
+    MAX_SOFTMAX_SHIFT = 31, /* then only a difference of 0 counts */
     MIN_CELL_EXPONENT = -29,
     MAX_CELL_EXPONENT = 2
 };
@@ -114,9 +115,10 @@ static int read_softmax(bw_reader *reader, bw_softmax *softmax) {
     softmax->input_scale.mantissa = bw_read_i32(reader);
     softmax->input_scale.shift = bw_read_i32(reader);
     softmax->diff_min = bw_read_i32(reader);
+    const int32_t shift = softmax->input_scale.shift;
     const int64_t largest = (int64_t)31 << 26; /* a difference becomes Q5.26 */
-    return !reader->failed && scale_is_sound(&softmax->input_scale, MAX_SHIFT) && softmax->input_scale.shift >= 0 &&
-           softmax->diff_min <= 0 && ((int64_t)magnitude(softmax->diff_min) << softmax->input_scale.shift) <= largest;
+    return !reader->failed && scale_is_sound(&softmax->input_scale, MAX_SOFTMAX_SHIFT) && shift >= 0 &&
+           softmax->diff_min <= 0 && ((int64_t)magnitude(softmax->diff_min) << shift) <= largest;
 }
 
 /* Labels must fill their bytes exactly: classes times length u8 (1 .. 24) and as many of [a-z0-9-]. */
