@@ -17,6 +17,7 @@ from bitwave.dataset import Split as Indices
 from bitwave.errors import RecordingError
 from bitwave.files import write_whole
 from bitwave.recording import Recording
+from bitwave.windowing import windows
 
 from .settings import Epoch, History, Part, Run, RunConfig, Settings, Split, as_json, create
 
@@ -49,7 +50,8 @@ def plan(
         split: how recordings are held out.
 
     Raises:
-        RecordingError: there is one label only, a label has too few recordings, or a channel never changes.
+        RecordingError: there is one label only, a label has too few recordings, a channel never changes,
+            or a recording is shorter than the window.
         LeakingSplit: the split is finer than the data allow.
     """
     if len(dataset.labels) < 2:
@@ -72,6 +74,7 @@ def plan(
         split=split or Split(),
         settings=settings,
     )
+    windows(dataset.recordings, config.labels, config.window, config.hop)
     for part in splits(dataset, config):
         validation_cut(dataset.select(part.train), config)
     return config
