@@ -2,34 +2,25 @@
 
 from __future__ import annotations
 
-import json
 from collections.abc import Callable
 from dataclasses import replace
-from importlib.metadata import EntryPoint
 from pathlib import Path
 
 import numpy as np
 import pytest
 
-from bitwave import cli, recording, simulator, tflite
+from bitwave import simulator, tflite
 from bitwave.dataset import Dataset, from_recordings
 from bitwave.errors import LeakingSplit, ModelError, RecordingError, UsageError
-from bitwave.session import Session
 from bitwave_train import evaluate, report, tflite_writer, train
 from bitwave_train.augment import augment, rotations, vectors
 from bitwave_train.model import step_weights
 from bitwave_train.settings import Augmentation, Epoch, Run, Settings, Split, open_run
 from support import need
-from training_data import STEPS, dataset, take
+from training_data import STEPS, dataset, take, write_dataset
 
 SMALL = Settings(hidden=(8,), epochs=50, batch=8, learning_rate=0.02, warmup=2, patience=50, validation=0.2)
 FOLDS = Split(kind="folds", by="auto", folds=2)
-
-
-def write_dataset(folder: Path, data: Dataset) -> Path:
-    session = Session(tool="test", source="synth", participant="p01", session="s01", rate_hz=data.rate_hz)
-    recording.write(folder, session, data.recordings)
-    return folder
 
 
 @pytest.fixture(scope="module")
@@ -266,51 +257,3 @@ def test_step_weights_sum_to_one(steps: int, share: float) -> None:
     assert found.sum() == pytest.approx(1.0, abs=1e-5)
     assert (found >= 0).all()
     assert found[-1] >= 1.0 - share - 1e-6
-
-
-VERBS = ("train", "quantize", "evaluate")
-
-
-def command(*arguments: str) -> int:
-    points = [EntryPoint(verb, f"bitwave_train.commands:{verb}", cli.GROUP) for verb in VERBS]
-    return cli.run(cli.build_app(points), list(arguments))
-
-
-def test_the_commands_from_recordings_to_figures(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
-    need("tensorflow", "keras")
-    data = write_dataset(tmp_path / "data", dataset(count=4))
-    run = str(tmp_path / "run")
-    options = "--folds 2 --hidden 4 --epochs 2 --batch 8 --rotation 5".split()
-    assert command("train", str(data), "--run", run, *options) == 0
-    assert command("train", str(data), "--run", run, *options) == UsageError.exit_code
-    assert "--replace" in capsys.readouterr().err
-    assert command("quantize", run, "--activations", "percentile", "--threshold", "200") == 0
-    capsys.readouterr()
-    assert command("evaluate", run, "--json") == 0
-    found = json.loads(capsys.readouterr().out)
-    assert found["summary"]["parts"] == 2
-    assert command("evaluate", run) == 0
-    assert "agree" in capsys.readouterr().out
-    metadata = tflite.read_model(Path(run) / "model.tflite").metadata
-    assert metadata is not None
-    assert metadata.decision.thresholds == (200, 200, 200)
-
-
-@pytest.mark.parametrize(
-    ("arguments", "code", "message"),
-    [
-        (("--dropout", "1.5"), UsageError.exit_code, "training settings: dropout"),
-        (("--rotation", "-3"), UsageError.exit_code, "training settings: augmentation.rotation"),
-        (("--folds", "2", "--hold-out", "p01"), UsageError.exit_code, "exclude each other"),
-        (("--folds", "2", "--by", "participant"), RecordingError.exit_code, "one participant only"),
-        (("--window", "900"), RecordingError.exit_code, "the window 900"),
-    ],
-)
-def test_words_that_make_no_sense(
-    tmp_path: Path, capsys: pytest.CaptureFixture[str], arguments: tuple[str, ...], code: int, message: str
-) -> None:
-    data = write_dataset(tmp_path / "data", dataset(count=4))
-    run = tmp_path / "run"
-    assert command("train", str(data), "--run", str(run), *arguments) == code
-    assert message in capsys.readouterr().err
-    assert not run.exists()

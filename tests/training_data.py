@@ -2,10 +2,14 @@
 
 from __future__ import annotations
 
+from pathlib import Path
+
 import numpy as np
 
+from bitwave import recording as recording_files
 from bitwave.dataset import Dataset, from_recordings
 from bitwave.recording import Recording, even_times
+from bitwave.session import Session
 from bitwave_train.floatmodel import FloatDense, FloatLstm, FloatModel
 
 RATE_HZ = 50.0
@@ -39,6 +43,13 @@ def dataset(count: int = 6, labels: tuple[str, ...] = ("left", "right", "idle"),
         for person in range(people)
         for number in range(1, count + 1)
     )
+
+
+def write_dataset(folder: Path, data: Dataset) -> Path:
+    """Writes the takes of one person and session."""
+    session = Session(tool="test", source="synth", participant="p01", session="s01", rate_hz=data.rate_hz)
+    recording_files.write(folder, session, data.recordings)
+    return folder
 
 
 def float_model(

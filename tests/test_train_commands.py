@@ -1,0 +1,61 @@
+"""The commands train, quantize and evaluate, as a person types them."""
+
+from __future__ import annotations
+
+import json
+from importlib.metadata import EntryPoint
+from pathlib import Path
+
+import pytest
+
+from bitwave import cli, tflite
+from bitwave.errors import RecordingError, UsageError
+from support import need
+from training_data import dataset, write_dataset
+
+VERBS = ("train", "quantize", "evaluate")
+
+
+def command(*arguments: str) -> int:
+    points = [EntryPoint(verb, f"bitwave_train.commands:{verb}", cli.GROUP) for verb in VERBS]
+    return cli.run(cli.build_app(points), list(arguments))
+
+
+def test_the_commands_from_recordings_to_figures(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    need("tensorflow", "keras")
+    data = write_dataset(tmp_path / "data", dataset(count=4))
+    run = str(tmp_path / "run")
+    options = "--folds 2 --hidden 4 --epochs 2 --batch 8 --rotation 5".split()
+    assert command("train", str(data), "--run", run, *options) == 0
+    assert command("train", str(data), "--run", run, *options) == UsageError.exit_code
+    assert "--replace" in capsys.readouterr().err
+    assert command("quantize", run, "--activations", "percentile", "--threshold", "200") == 0
+    capsys.readouterr()
+    assert command("evaluate", run, "--json") == 0
+    found = json.loads(capsys.readouterr().out)
+    assert found["summary"]["parts"] == 2
+    assert command("evaluate", run) == 0
+    assert "agree" in capsys.readouterr().out
+    metadata = tflite.read_model(Path(run) / "model.tflite").metadata
+    assert metadata is not None
+    assert metadata.decision.thresholds == (200, 200, 200)
+
+
+@pytest.mark.parametrize(
+    ("arguments", "code", "message"),
+    [
+        (("--dropout", "1.5"), UsageError.exit_code, "training settings: dropout"),
+        (("--rotation", "-3"), UsageError.exit_code, "training settings: augmentation.rotation"),
+        (("--folds", "2", "--hold-out", "p01"), UsageError.exit_code, "exclude each other"),
+        (("--folds", "2", "--by", "participant"), RecordingError.exit_code, "one participant only"),
+        (("--window", "900"), RecordingError.exit_code, "the window 900"),
+    ],
+)
+def test_words_that_make_no_sense(
+    tmp_path: Path, capsys: pytest.CaptureFixture[str], arguments: tuple[str, ...], code: int, message: str
+) -> None:
+    data = write_dataset(tmp_path / "data", dataset(count=4))
+    run = tmp_path / "run"
+    assert command("train", str(data), "--run", str(run), *arguments) == code
+    assert message in capsys.readouterr().err
+    assert not run.exists()
