@@ -15,7 +15,7 @@ import numpy.typing as npt
 
 from .engines import INFORMATIVE, NAMES, Engine, Outputs, open_engine
 from .errors import MissingPackage
-from .quantmodel import Int8Array, QuantModel
+from .quantmodel import Int8Array
 from .tflite import read_model
 
 REFERENCES = ("tflite-micro", "simulator")
@@ -227,43 +227,3 @@ def count_differences(report: EngineReport, name: str, reference: Outputs, outpu
             found.append(Difference(name, kind, layer, window + at[0], step, at[2], int(wanted[at]), int(value[at])))
     if report.first is None and found:
         report.first = min(found, key=lambda d: (d.window, d.step, d.kind == "scores", d.layer, d.unit))
-
-
-def random_windows(model: QuantModel, count: int, seed: int = 0) -> Int8Array:
-    """Windows that need no recording: three of four full-range random, the rest saturating extremes.
-
-    Args:
-        model: gives steps and channels.
-        count: number of windows.
-        seed: of the random ones.
-
-    Returns:
-        (count, steps, channels) int8.
-    """
-    rng = np.random.default_rng(seed)
-    shape = (model.steps, model.channels)
-    windows = rng.integers(-128, 128, (count, *shape)).astype(np.int8)
-    for index, window in enumerate(extreme_windows(model, count // 4, rng)):
-        windows[4 * index] = window
-    return windows
-
-
-def extreme_windows(model: QuantModel, count: int, rng: np.random.Generator) -> list[Int8Array]:
-    """Windows at the ends of the range: constant, alternating every step or at random, square waves, one impulse."""
-    shape = (model.steps, model.channels)
-    step = np.arange(model.steps)[:, None]
-
-    def pick(high: npt.NDArray[np.bool_]) -> Int8Array:
-        return np.where(np.broadcast_to(high, shape), np.int8(127), np.int8(-128))
-
-    makers: tuple[Callable[[], Int8Array], ...] = (
-        lambda: pick(np.ones(shape, bool)),
-        lambda: pick(np.zeros(shape, bool)),
-        lambda: pick(step % 2 == 0),
-        lambda: pick(rng.integers(0, 2, shape) == 1),
-        lambda: pick(step // int(rng.integers(1, model.steps + 1)) % 2 == 1),
-        lambda: pick(step == rng.integers(0, model.steps)),
-        lambda: pick(np.broadcast_to(rng.integers(0, 2, model.channels) == 1, shape)),
-        lambda: np.full(shape, model.input.zero_point, np.int8),
-    )
-    return [makers[index % len(makers)]() for index in range(count)]

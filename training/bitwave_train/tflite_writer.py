@@ -37,7 +37,7 @@ class DecisionDefaults:
     margin: int = 51
     hold: int = 2
     smoothing: int = 0
-    refractory: float = 1.0
+    refractory: float = 1.5
 
     def decision(self, labels: tuple[str, ...], window: int) -> Decision:
         """The same for every label, but silent ones do not fire."""

@@ -11,8 +11,6 @@ if TYPE_CHECKING:
     from ..metadata import Metadata
     from ..quantmodel import QuantModel
 
-IMAGE_NAME = "model.bwi"
-
 
 def export(
     model: Annotated[Path, typer.Argument(help="The quantized model, a .tflite file.")],
@@ -43,52 +41,26 @@ def export(
     from rich.console import Console
     from rich.table import Table
 
-    from .. import export_c, image
-    from ..core import HostCore
-    from ..errors import ImageError, UsageError
-    from ..files import write_whole
+    from .. import exporter
+    from ..errors import UsageError
     from ..tflite import read_model
 
     network = read_model(model)
     words = {"labels": labels, "counts_per_unit": counts_per_unit, "zero_counts": zero_counts, "rate": rate,
              "hop": hop, "channels": channels}  # fmt: skip
-    metadata = network.metadata
-    if metadata is None:
-        metadata = _ask(network, model, words)
-        network = dataclasses.replace(network, metadata=metadata)
+    if network.metadata is None:
+        network = dataclasses.replace(network, metadata=_ask(network, model, words))
     elif given := [f"--{name.replace('_', '-')}" for name, value in words.items() if value is not None]:
         raise UsageError(f"{model} carries its own metadata: leave out {', '.join(given)}")
-
-    packed = image.build(network)
-    core = HostCore(packed)
-    if not core.self_test():
-        raise ImageError("the core does not compute the image's known answer; please report this as a bug")
-    arenas = export_c.Arenas(core.network_bytes, core.recognizer_bytes, core.app_bytes)
-    files = {
-        IMAGE_NAME: packed,
-        export_c.HEADER_NAME: export_c.header(packed, metadata.labels, arenas).encode("ascii"),
-        export_c.SOURCE_NAME: export_c.source(packed).encode("ascii"),
-    }
-    for name, content in files.items():
-        write_whole(out / name, content)
-
-    facts = {
-        "image_bytes": len(packed),
-        "raw_bytes": image.raw_bytes(network),
-        "lanes": core.lanes,
-        "recognizer_arena_bytes": arenas.recognizer,
-        "app_arena_bytes": arenas.app,
-        "tflite_sha256": network.digest.hex(),
-        "files": [str(out / name) for name in files],
-    }
+    done = exporter.export(network, out)
     if as_json:
-        typer.echo(json.dumps(facts))
+        typer.echo(json.dumps(done.facts()))
         return
     table = Table(show_header=False)
-    table.add_row("image", f"{len(packed)} bytes, {len(packed) / image.raw_bytes(network):.2f} times its bare numbers")
-    table.add_row("RAM", f"{arenas.recognizer} bytes for {core.lanes} windows in flight")
-    table.add_row("labels", ", ".join(metadata.labels))
-    table.add_row("files", "\n".join(str(out / name) for name in files))
+    table.add_row("image", f"{len(done.image)} bytes, {len(done.image) / done.raw_bytes:.2f} times its bare numbers")
+    table.add_row("RAM", f"{done.arenas.recognizer} bytes for {done.lanes} windows in flight")
+    table.add_row("labels", ", ".join(done.labels))
+    table.add_row("files", "\n".join(map(str, done.files)))
     Console().print(table)
 
 

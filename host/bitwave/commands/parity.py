@@ -9,7 +9,6 @@ import typer
 
 if TYPE_CHECKING:
     from ..parity import ParityReport
-    from ..quantmodel import Int8Array, QuantModel
 
 DEFAULT_WINDOWS = 48
 
@@ -28,11 +27,12 @@ def parity(
 
     from ..errors import ParityMismatch
     from ..parity import compare
+    from ..parity_windows import mixed_windows
     from ..tflite import read_bytes, read_model
 
     data = read_bytes(model)
     found = read_model(model)
-    batch = _windows(found, windows, recordings)
+    batch = mixed_windows(found, windows, recordings)
     console = Console(stderr=True)
     with Progress(console=console, transient=True, disable=not console.is_terminal) as bar:
         tasks: dict[str, int] = {}
@@ -51,54 +51,6 @@ def parity(
         _print_table(report)
     if report.failures:
         raise ParityMismatch(f"not equal; first difference: {report.failures[0]}")
-
-
-def _windows(model: QuantModel, count: int, folder: Path | None) -> Int8Array:
-    """Random and extreme windows; with a folder, half of them are real."""
-    import numpy as np
-
-    from ..parity import random_windows
-
-    if folder is None:
-        return random_windows(model, count)
-    real = real_windows(model, folder)[: count - count // 2]
-    return np.concatenate([random_windows(model, count - len(real)), real])
-
-
-def real_windows(model: QuantModel, folder: Path) -> Int8Array:
-    """Windows of a folder's recordings as the network gets them, in an order that mixes labels; all of them.
-
-    Args:
-        model: with metadata.
-        folder: of recordings.
-
-    Raises:
-        UsageError: the model has no metadata, so nothing says how to scale a recording.
-        RecordingError: the recordings cannot be used with this model.
-    """
-    import numpy as np
-
-    from ..dataset import load
-    from ..errors import UsageError
-    from ..simulator import front_end
-    from ..windowing import windows
-
-    metadata = model.metadata
-    if metadata is None:
-        raise UsageError("--recordings needs a model with bitwave metadata, which says how to scale them")
-    dataset = load(folder, damaged="drop")
-    for what, wanted, has in (
-        ("channels", metadata.channels, dataset.channels),
-        ("counts", metadata.counts, dataset.counts),
-    ):
-        if wanted != has:
-            raise UsageError(f"{folder} has the {what} {has}, the model was trained with {wanted}")
-    takes = [take for take in dataset.recordings if take.label in metadata.labels]
-    if not takes:
-        raise UsageError(f"{folder} has no recording with one of the labels {', '.join(metadata.labels)}")
-    cut = windows(takes, metadata.labels, model.steps, metadata.hop)
-    order = np.random.default_rng(0).permutation(len(cut.samples))
-    return front_end(metadata, model.input.zero_point, cut.samples[order])
 
 
 def _print_table(report: ParityReport) -> None:
