@@ -8,10 +8,9 @@ import numpy as np
 
 from bitwave.metadata import ChannelScaling, Decision, Metadata
 from bitwave.quantmodel import Activation, Dense, Int8Array, Lstm, Quantization, QuantModel, Softmax
-from bitwave.tflite_ops import SOFTMAX_OUTPUT
 
-DATA = Path(__file__).parent / "data"
-CONVERTER_MODELS = tuple(sorted(DATA.glob("converter-*.tflite")))  # made by tests/data/make_converter_models.py
+CONVERTER = Path(__file__).parent / "converter"
+CONVERTER_MODELS = tuple(sorted(CONVERTER.glob("*.tflite")))  # made by make_models.py there
 
 
 def float32(value: float) -> float:
@@ -142,16 +141,3 @@ def random_metadata(rng: np.random.Generator, steps: int, channels: int, classes
         ),
         dataset_digest="0" * 64,
     )
-
-
-def logits_model(scale: float, classes: int) -> QuantModel:
-    """A model whose logits can be set at will: dense weights are zero but for the bias; replace `head[0].bias`."""
-    base = random_model(1, hidden=(1,), dense=(classes,), steps=1, channels=1)
-    dense = base.head[0]
-    target = Quantization(float32(scale), 0)
-    unit = float32(float32(scale) / float32(dense.input.scale))
-    flat = Dense(dense.input, target, np.zeros((classes, 1), np.int8), np.zeros(classes, np.int32), (unit,))
-    return QuantModel(1, 1, base.input, base.lstm, (flat,), Softmax(target))
-
-
-__all__ = ["CONVERTER_MODELS", "DATA", "SOFTMAX_OUTPUT", "float32", "logits_model", "random_metadata", "random_model"]

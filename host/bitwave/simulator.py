@@ -28,7 +28,17 @@ from .fixed import (
 from .quantmodel import Dense, Int8Array, Int16Array, Lstm, QuantModel, Softmax
 from .simulator_stream import Decider, Event, front_end
 
-__all__ = ["Decider", "Event", "LayerTrace", "Trace", "front_end", "run", "stream_events"]
+__all__ = [
+    "Decider",
+    "Event",
+    "LayerTrace",
+    "Trace",
+    "front_end",
+    "fully_connected",
+    "run",
+    "softmax",
+    "stream_events",
+]
 
 
 @dataclass(frozen=True, eq=False)
@@ -102,9 +112,9 @@ def run(model: QuantModel, windows: Int8Array) -> Trace:
     current = sequence[:, -1, :]
     dense = []
     for layer in model.head:
-        current = _dense(layer, current)
+        current = fully_connected(layer, current)
         dense.append(current)
-    scores = current if model.softmax is None else _softmax(model.softmax, current)
+    scores = current if model.softmax is None else softmax(model.softmax, current)
     return Trace(tuple(layers), tuple(dense), scores)
 
 
@@ -185,7 +195,7 @@ def _next_cell(lstm: Lstm, cell: Int64Array, i: Int64Array, f: Int64Array, g: In
     return clamp(total, (-lstm.cell_clip, lstm.cell_clip)) if lstm.cell_clip else total
 
 
-def _dense(dense: Dense, values: Int8Array) -> Int8Array:
+def fully_connected(dense: Dense, values: Int8Array) -> Int8Array:
     """(windows, inputs) int8 -> (windows, outputs) int8."""
     accumulator = (values.astype(np.int64) - dense.input.zero_point) @ dense.weights.astype(np.int64).T + dense.bias
     multipliers = dense.multipliers
@@ -197,15 +207,15 @@ def _dense(dense: Dense, values: Int8Array) -> Int8Array:
     return clamped.astype(np.int8)
 
 
-def _softmax(softmax: Softmax, logits: Int8Array) -> Int8Array:
+def softmax(parameters: Softmax, logits: Int8Array) -> Int8Array:
     """(windows, classes) int8 -> (windows, classes) int8 of scale 1/256 and zero point -128.
 
     Differences to the largest logit go to Q5.26 and through the exponential; the sum is kept in Q12.19, normalized to
     [1, 2) by its leading zeros, inverted, and multiplied back.
     """
     difference = logits.astype(np.int64) - logits.astype(np.int64).max(axis=1, keepdims=True)
-    counts = difference >= softmax.diff_min
-    multiplier = softmax.multiplier
+    counts = difference >= parameters.diff_min
+    multiplier = parameters.multiplier
     scaled = high_multiply(np.where(counts, difference, 0) << multiplier.shift, multiplier.mantissa)
     exponentials = np.where(counts, exp_on_negative(scaled), 0)
     total = rounding_divide(exponentials, 12).sum(axis=1)
