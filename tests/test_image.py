@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import ctypes
 import dataclasses
 import re
 import struct
@@ -146,9 +147,9 @@ def test_misaligned_image_is_refused() -> None:
     packed = image.build(random_model(1, **ORDINARY))
     memory = core._words(len(packed) + 4)
     model = core._object(library.bw_host_model_size())
-    address = core.ctypes.addressof(memory)
+    address = ctypes.addressof(memory)
     for shift in range(5):
-        core.ctypes.memmove(address + shift, packed, len(packed))
+        ctypes.memmove(address + shift, packed, len(packed))
         status = library.bw_host_open(model, address + shift, len(packed))
         assert status == (0 if shift % 4 == 0 else 3), shift
 
