@@ -14,7 +14,6 @@ from bitwave.dataset import Dataset, from_recordings
 from bitwave.errors import LeakingSplit, ModelError, RecordingError, UsageError
 from bitwave_train import evaluate, report, tflite_writer, train
 from bitwave_train.augment import augment, rotations, vectors
-from bitwave_train.model import step_weights
 from bitwave_train.settings import Augmentation, Epoch, Run, Settings, Split, open_run
 from support import need
 from training_data import STEPS, dataset, take, write_dataset
@@ -251,8 +250,28 @@ def test_rotations_and_vectors() -> None:
     assert vectors(("gx", "t", "ax", "ay", "az", "mx")) == [2]
 
 
+def test_memory_sets_forget_and_input_biases() -> None:
+    need("tensorflow", "keras")
+    from bitwave_train.model import build_training, remember
+
+    network = build_training(10, 3, 2, Settings(hidden=(50, 4)))
+    untouched = [layer.get_weights() for layer in network.layers]
+    remember(network, 2.0, np.random.default_rng(0))
+    for layer, before in zip(network.layers, untouched, strict=True):
+        for found, wanted in zip(layer.get_weights(), before, strict=True):
+            np.testing.assert_array_equal(found, wanted)
+    remember(network, 60.0, np.random.default_rng(0))
+    bias = network.layers[1].get_weights()[2].reshape(4, 50)
+    np.testing.assert_array_equal(bias[0], -bias[1])
+    assert 0 <= bias[1].min() < 2.5 < bias[1].max() <= np.log(59.0)
+    assert not bias[2:].any()
+
+
 @pytest.mark.parametrize(("steps", "share"), [(1, 0.5), (3, 0.5), (119, 0.5), (119, 0.0), (119, 1.0)])
 def test_step_weights_sum_to_one(steps: int, share: float) -> None:
+    need("keras")
+    from bitwave_train.model import step_weights
+
     found = step_weights(steps, share)
     assert found.sum() == pytest.approx(1.0, abs=1e-5)
     assert (found >= 0).all()

@@ -59,3 +59,13 @@ def test_words_that_make_no_sense(
     assert command("train", str(data), "--run", str(run), *arguments) == code
     assert message in capsys.readouterr().err
     assert not run.exists()
+
+
+def test_a_recording_with_nan_is_refused_by_line(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    data = write_dataset(tmp_path / "data", dataset(count=4))
+    path = data / "left.p01.s01.2.csv"
+    lines = path.read_text().splitlines()
+    lines[3] = lines[3].rsplit(",", 1)[0] + ",nan"
+    path.write_text("\n".join(lines) + "\n")
+    assert command("train", str(data), "--run", str(tmp_path / "run")) == RecordingError.exit_code
+    assert "left.p01.s01.2.csv, line 4, gz: 'nan'" in capsys.readouterr().err

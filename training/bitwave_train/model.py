@@ -23,7 +23,7 @@ def build_training(steps: int, channels: int, classes: int, settings: Settings, 
     inputs = keras.Input((steps, channels))
     sequence = inputs
     for hidden in settings.hidden:
-        # Forget bias 1 and orthogonal recurrent weights are Keras' defaults, and matter over a hundred steps.
+        # Orthogonal recurrent weights are Keras' default, and matter over a hundred steps.
         layer = keras.layers.LSTM(hidden, return_sequences=True, unroll=unroll and steps <= MAX_UNROLLED_STEPS)
         sequence = layer(sequence)
     sequence = keras.layers.Dropout(settings.dropout)(sequence)
@@ -62,6 +62,26 @@ def build_deployable(
         if layer.weights and not isinstance(layer, keras.layers.Dropout):
             layer.set_weights(source.get_weights())
     return network
+
+
+def remember(network: Any, longest: float, random: np.random.Generator) -> None:
+    """Spreads the time constants of the LSTM units over 2 to `longest` steps, before training.
+
+    Chrono initialization: forget bias ``log(u)`` with u uniform in 1 to ``longest - 1``, input bias ``-log(u)``.
+    Source: Tallec and Ollivier, "Can recurrent neural networks warp time?", 2018.
+
+    Args:
+        network: of `build_training`.
+        longest: steps; 2 or less leaves Keras' forget bias of 1.
+        random: source of the spread.
+    """
+    for layer in network.layers:
+        if isinstance(layer, keras.layers.LSTM) and longest > 2:
+            kernel, recurrent, bias = layer.get_weights()
+            log_time = np.log(random.uniform(1.0, longest - 1.0, layer.units))
+            bias[: layer.units] = -log_time  # gate order: input, forget, cell, output
+            bias[layer.units : 2 * layer.units] = log_time
+            layer.set_weights([kernel, recurrent, bias])
 
 
 def step_weights(steps: int, share: float) -> npt.NDArray[np.float32]:

@@ -40,6 +40,8 @@ class TrainingProgress:
     def report(self, name: str, epoch: Epoch) -> None:
         """After an epoch."""
         if name not in self._tasks:
+            for task in self._bar.tasks:
+                self._bar.stop_task(task.id)  # it may have ended early: its clock stands still from here on
             self._tasks[name] = self._bar.add_task(name, total=self._epochs, loss=0.0, accuracy=0.0)
         self._bar.update(
             self._tasks[name], completed=epoch.epoch + 1, loss=epoch.loss, accuracy=epoch.validation_accuracy

@@ -53,6 +53,7 @@ class Settings(_Frozen):
     Attributes:
         hidden: units per LSTM layer.
         dense: units per dense layer before the last.
+        memory: longest time constant that a unit starts with, as a fraction of the window; see `model.remember`.
         dropout: of the hidden state before the head.
         l2: factor of the sum of squared kernels in the loss.
         learning_rate: peak, after warm-up and before the cosine's fall to zero.
@@ -70,6 +71,7 @@ class Settings(_Frozen):
 
     hidden: Annotated[tuple[Hidden, ...], Field(min_length=1, max_length=2)] = (32,)
     dense: tuple[Hidden, ...] = ()
+    memory: Annotated[float, Field(ge=0, le=4)] = 0.5
     dropout: Annotated[float, Field(ge=0, lt=1)] = 0.2
     l2: Annotated[float, Field(ge=0)] = 1e-5
     learning_rate: Annotated[float, Field(gt=0, le=1)] = 5e-3

@@ -16,7 +16,7 @@ from bitwave.recording import Recording
 from bitwave.windowing import Windows, windows
 
 from .augment import augment
-from .model import build_deployable, build_training, step_weights
+from .model import build_deployable, build_training, remember, step_weights
 from .settings import Epoch, RunConfig
 
 FloatArray = npt.NDArray[np.float32]
@@ -47,7 +47,9 @@ class Trainer:
     def _reset(self, seed: int) -> None:
         """New weights, and an optimizer and dropout as at the start."""
         keras.utils.set_random_seed(seed)
-        self._network.set_weights(self._build(unroll=False).get_weights())
+        fresh = self._build(unroll=False)
+        remember(fresh, self._settings.memory * self.config.window, np.random.default_rng(seed))
+        self._network.set_weights(fresh.get_weights())
         for variable, value in zip(self._network.non_trainable_variables, self._initial_state, strict=True):
             variable.assign(value)
         for variable in self._optimizer.variables:
