@@ -5,6 +5,7 @@ from __future__ import annotations
 import importlib.util
 import os
 import shutil
+from pathlib import Path
 from typing import NoReturn
 
 import pytest
@@ -41,6 +42,14 @@ def need(*names: str) -> None:
                 absent(f"needs {name}: install the Debian package {_PROGRAMS[name]}")
         elif importlib.util.find_spec(name) is None:
             absent(f"needs {name}: pip install {_MODULES[name]}")
+
+
+def need_data(name: str) -> Path:
+    """The folder of a real data set under BITWAVE_DATA (default ../shared/data beside the checkout), else a skip."""
+    root = Path(os.environ.get("BITWAVE_DATA") or Path(__file__).parents[2] / "shared" / "data")
+    if not (root / name).is_dir():
+        absent(f"needs the data set {name} under {root}: set BITWAVE_DATA; the README names its source")
+    return root / name
 
 
 def absent(reason: str) -> NoReturn:

@@ -90,7 +90,7 @@ class Recording:
             label=self.label,
             number=self.number,
             samples=len(self.samples),
-            measured_rate_hz=round(measured_rate(self.time_us), 3),
+            measured_rate_hz=round(measured_rate(self.time_us, self.gaps), 3),
             gaps=self.gaps,
             crc_errors=self.crc_errors,
             clipped=self.clipped,
@@ -98,14 +98,16 @@ class Recording:
         )
 
 
-def measured_rate(time_us: npt.NDArray[np.int64]) -> float:
-    """Samples per second by the clock of the board, gaps left out; 0 with fewer than two samples.
+def measured_rate(time_us: npt.NDArray[np.int64], gaps: Sequence[Gap] = ()) -> float:
+    """Samples per second by the clock of the board, gaps left out; 0 where that leaves nothing.
 
-    Steps longer than `GAP_PERIODS` times the median step are gaps; the rate is that of the mean other step.
+    Beside the known gaps, steps longer than `GAP_PERIODS` times the median step are taken for gaps; the rate is that of
+    the mean other step.
     """
-    if len(time_us) < 2:
+    inside = [gap.after for gap in gaps if gap.after < len(time_us) - 1]  # a gap may also end the take
+    steps = np.delete(np.diff(time_us), inside)
+    if not len(steps):
         return 0.0
-    steps = np.diff(time_us)
     steps = steps[steps <= GAP_PERIODS * float(np.median(steps))]
     return float(1e6 / steps.mean())
 
@@ -221,8 +223,8 @@ def read(path: Path, session: Session | None = None) -> Recording:
     except (OSError, UnicodeDecodeError) as error:
         raise RecordingError(f"{path} cannot be read: {error}") from error
     times, samples = _parse(path, text, session.channels)
-    _check_clock(path, times, session.rate_hz)
     declared = next((take for take in session.takes if (take.label, take.number) == (label, number)), None)
+    _check_clock(path, times, session.rate_hz, declared.gaps if declared else ())
     recording = Recording(
         label=label,
         participant=participant,
@@ -290,11 +292,11 @@ def _is_integer(field: str) -> bool:
     return True
 
 
-def _check_clock(path: Path, times: npt.NDArray[np.int64], rate_hz: float) -> None:
+def _check_clock(path: Path, times: npt.NDArray[np.int64], rate_hz: float, gaps: Sequence[Gap]) -> None:
     backwards = np.flatnonzero(np.diff(times) <= 0)
     if backwards.size:
         raise RecordingError(f"{path}, line {backwards[0] + 3}, t_us: time does not run forward")
-    measured = measured_rate(times)
+    measured = measured_rate(times, gaps)
     if measured and abs(measured / rate_hz - 1) > RATE_TOLERANCE:
         raise RecordingError(
             f"{path}: t_us runs at {measured:.2f} Hz, its session says {rate_hz:g} Hz: one of them is wrong"

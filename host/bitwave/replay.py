@@ -86,6 +86,9 @@ class ReplayBoard:
                 step = 0
             self._batch.append((index, time_us, step, counts))
 
+    def tick(self, time_us: int) -> None:
+        """Time passes; nothing waits for it here."""
+
     def transmit(self) -> bytes:
         """Bytes to the host."""
         self._flush()

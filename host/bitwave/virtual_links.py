@@ -24,6 +24,7 @@ from .synth import LABELS, RATE_HZ, Interval, Wrist, random_plan
 
 PAUSE_S = (1.0, 2.0)  # rest before each movement of a plan
 TAIL_S = 1.5
+FLUSH_US = 100_000  # a board sends an unfinished batch well before this
 
 
 class Source(Protocol):
@@ -89,6 +90,9 @@ class Board(Protocol):
     def sample(self, time_us: int, counts: npt.NDArray[np.int16]) -> None:
         """One sample of the sensor."""
 
+    def tick(self, time_us: int) -> None:
+        """Time passes without a sample."""
+
     def transmit(self) -> bytes:
         """Bytes to the host."""
 
@@ -104,6 +108,7 @@ class VirtualLink(Link):
         self._now = 0.0
         self._started = time.monotonic()
         self._over = False
+        self._device_us = 0
 
     def clock(self) -> float:
         """Seconds of the virtual world."""
@@ -134,6 +139,9 @@ class VirtualLink(Link):
         self._over = len(samples) < BATCH
         for time_us, counts in zip(times.tolist(), samples, strict=True):
             self._board.sample(time_us % WRAP, counts)
+            self._device_us = time_us
+        if self._over:
+            self._board.tick((self._device_us + FLUSH_US) % WRAP)
         self._now += BATCH / self.source.rate_hz
         if self.realtime:
             time.sleep(max(0.0, self._started + self._now - time.monotonic()))

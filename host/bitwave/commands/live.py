@@ -49,7 +49,7 @@ def live(
 
         draw_stream(
             picture, happened.samples, happened.rate_hz, happened.events, happened.labels,
-            truth=truth, windows=happened.windows, first=happened.first, title=link,
+            truth=truth, windows=happened.windows, first=happened.first, title=link.partition("?")[0],
         )  # fmt: skip
     if as_json:
         typer.echo(json.dumps(happened.summary()))
