@@ -141,3 +141,13 @@ def random_metadata(rng: np.random.Generator, steps: int, channels: int, classes
         ),
         dataset_digest="0" * 64,
     )
+
+
+def logits_model(scale: float, classes: int) -> QuantModel:
+    """A model whose logits can be set at will: its dense weights are zero, so that the bias is the logits."""
+    base = random_model(1, hidden=(1,), dense=(classes,), steps=1, channels=1)
+    dense = base.head[0]
+    target = Quantization(float32(scale), 0)
+    unit = float32(float32(scale) / float32(dense.input.scale))
+    flat = Dense(dense.input, target, np.zeros((classes, 1), np.int8), np.zeros(classes, np.int32), (unit,))
+    return QuantModel(1, 1, base.input, base.lstm, (flat,), Softmax(target))

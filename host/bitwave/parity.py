@@ -14,7 +14,7 @@ import numpy as np
 import numpy.typing as npt
 
 from .engines import INFORMATIVE, NAMES, Engine, Outputs, open_engine
-from .errors import MissingPackage
+from .errors import MissingPackage, ModelError
 from .quantmodel import Int8Array
 from .tflite import read_model
 
@@ -92,7 +92,7 @@ class ParityReport:
         windows: number of windows.
         reference: name of the engine that the others were held against.
         engines: per engine that ran; the reference's own entry holds a second way through it, if it has one.
-        absent: per engine that is not installed, the reason.
+        absent: per engine that is not installed, or only informs and does not take the model, the reason.
     """
 
     windows: int
@@ -154,8 +154,14 @@ def compare(
         if name == reference:
             _compare_second_way(report, name, wanted)
             continue
-        for first, outputs in _batches(name, engine, windows, progress):
-            count_differences(report, name, _cut(wanted.outputs, first, len(outputs.scores)), outputs, first)
+        try:
+            for first, outputs in _batches(name, engine, windows, progress):
+                count_differences(report, name, _cut(wanted.outputs, first, len(outputs.scores)), outputs, first)
+        except ModelError as error:
+            if name not in INFORMATIVE:
+                raise
+            absent[name] = str(error)
+            del reports[name]
     return ParityReport(len(windows), reference, reports, absent)
 
 

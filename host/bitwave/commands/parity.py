@@ -15,7 +15,7 @@ DEFAULT_WINDOWS = 48
 
 def parity(
     model: Annotated[Path, typer.Argument(help="The int8 .tflite file.", show_default=False)],
-    windows: Annotated[int, typer.Option(min=1, max=100_000, help="Windows to run.")] = DEFAULT_WINDOWS,
+    windows: Annotated[int, typer.Option(min=1, max=10_000, help="Windows to run.")] = DEFAULT_WINDOWS,
     recordings: Annotated[
         Path | None, typer.Option(help="Folder of recordings: half of the windows are cut from them.")
     ] = None,
