@@ -1,6 +1,6 @@
 /* Fixed-point arithmetic: the only place that shifts and saturates.
  *
- * The rules are those of TensorFlow Lite Micro's reference kernels (double rounding), see docs of bw_requantize().
+ * The rules are those of TensorFlow Lite Micro's reference kernels: every product is rounded twice.
  */
 #ifndef BW_FIXED_H
 #define BW_FIXED_H
