@@ -53,11 +53,12 @@ def test_bits_equal_the_simulator(compiler: str, size: str) -> None:
 def test_more_windows_than_the_memory_holds() -> None:
     model = random_model(**SIZES["usual"])
     core = EmulatedCore(image.build(model))
-    per_batch = core.machine.symbols["bw_emu_output"].size // (3 * model.steps * 24 + 5)
-    rng = np.random.default_rng(8)
-    windows = rng.integers(-128, 128, (2 * per_batch + 1, model.steps, model.channels), dtype=np.int8)
+    output = core.machine.symbols["bw_emu_output"]
+    core.machine.symbols["bw_emu_output"] = replace(output, size=3 * (3 * model.steps * 24 + 5))
+    windows = np.random.default_rng(8).integers(-128, 128, (7, model.steps, model.channels), dtype=np.int8)
     got, want = core.classify(windows), simulator.run(model, windows)
     np.testing.assert_array_equal(got.hidden[0], want.hidden[0])
+    np.testing.assert_array_equal(got.cell[0], want.cell[0])
     np.testing.assert_array_equal(got.scores, want.scores)
 
 
