@@ -60,17 +60,22 @@ def _print_table(report: ParityReport) -> None:
     from ..engines import INFORMATIVE
     from ..parity import KINDS
 
-    title = f"{report.windows} windows against {report.reference}: compared / different"
-    table = Table("engine", *KINDS, "largest difference", "", title=title)
+    table = Table(title=f"{report.windows} windows against {report.reference}: values compared / different")
+    for heading in ("engine", *KINDS, "max diff"):
+        table.add_column(heading, no_wrap=True)
+    table.add_column("")
     for name, entry in report.engines.items():
         cells = [f"{t.compared:,} / {t.mismatches:,}" if t.compared else "-" for t in entry.kinds.values()]
         if name == report.reference:
-            verdict = "steps = window" if not entry.total.mismatches else "differs from itself"
+            verdict = "reference" if not entry.total.mismatches else "DIFFERS FROM ITSELF"
         elif name in INFORMATIVE:
-            verdict = "for information"
+            verdict = "only told"
         else:
             verdict = "equal" if not entry.total.mismatches else "DIFFERENT"
         table.add_row(name, *cells, str(entry.total.max_abs_diff), verdict)
+    for name in report.absent:
+        table.add_row(name, *["-"] * (len(KINDS) + 1), "absent")
+    console = Console()
+    console.print(table)
     for name, reason in report.absent.items():
-        table.add_row(name, *["-"] * (len(KINDS) + 1), reason)
-    Console().print(table)
+        console.print(f"{name}: {reason}", style="dim")
