@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING, Annotated
 import typer
 
 if TYPE_CHECKING:
-    from ..parity import ParityReport
+    from ..parity import ParityReport, Tally
 
 DEFAULT_WINDOWS = 48
 
@@ -54,18 +54,21 @@ def parity(
 
 
 def _print_table(report: ParityReport) -> None:
+    from rich.box import SIMPLE
     from rich.console import Console
     from rich.table import Table
 
     from ..engines import INFORMATIVE
     from ..parity import KINDS
 
-    table = Table(title=f"{report.windows} windows against {report.reference}: values compared / different")
+    table = Table(
+        box=SIMPLE, title=f"{report.windows} windows against {report.reference}: values compared, different ones"
+    )
     for heading in ("engine", *KINDS, "max diff"):
         table.add_column(heading, no_wrap=True)
-    table.add_column("")
+    table.add_column("", no_wrap=True)
     for name, entry in report.engines.items():
-        cells = [f"{t.compared:,} / {t.mismatches:,}" if t.compared else "-" for t in entry.kinds.values()]
+        cells = [_tally_text(tally) for tally in entry.kinds.values()]
         if name == report.reference:
             verdict = "reference" if not entry.total.mismatches else "DIFFERS FROM ITSELF"
         elif name in INFORMATIVE:
@@ -79,3 +82,9 @@ def _print_table(report: ParityReport) -> None:
     console.print(table)
     for name, reason in report.absent.items():
         console.print(f"{name}: {reason}", style="dim")
+
+
+def _tally_text(tally: Tally) -> str:
+    if not tally.compared:
+        return "-"
+    return f"{tally.compared:,}" if not tally.mismatches else f"{tally.compared:,}, {tally.mismatches:,}"
