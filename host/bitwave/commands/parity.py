@@ -64,9 +64,9 @@ def _print_table(report: ParityReport) -> None:
     table = Table(
         box=SIMPLE, title=f"{report.windows} windows against {report.reference}: values compared, different ones"
     )
-    for heading in ("engine", *KINDS, "max diff"):
+    for heading in ("engine", *KINDS, "max"):
         table.add_column(heading, no_wrap=True)
-    table.add_column("", no_wrap=True)
+    table.add_column("", no_wrap=True, min_width=9)
     for name, entry in report.engines.items():
         cells = [_tally_text(tally) for tally in entry.kinds.values()]
         if name == report.reference:
