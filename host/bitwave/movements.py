@@ -245,6 +245,6 @@ def sketch_of(label: str, style: Style, draw: np.random.Generator) -> Sequence[M
 def _stray(sketch: Sketch, draw: np.random.Generator) -> None:
     """Nobody moves along one axis alone: a random way out and back again goes along with the whole gesture."""
     turn = draw.uniform(0.35, 0.65) * sketch.time
-    change = (*draw.normal(0.0, 0.025, 3).tolist(), *np.deg2rad(draw.normal(0.0, 8.0, 3)).tolist())
+    change = (*draw.normal(0.0, 0.035, 3).tolist(), *np.deg2rad(draw.normal(0.0, 11.0, 3)).tolist())
     sketch.movements.append(Reach(0.0, turn, change))
     sketch.movements.append(Reach(turn, sketch.time - turn, tuple(-value for value in change)))

@@ -44,11 +44,11 @@ class Person:
 def person(participant: str, session: str = "s01", seed: int = 0) -> Person:
     """The person of a name in a session; participants are alike and differ as people do."""
     of_person = generator(seed, participant)
-    amplitude = float(np.exp(of_person.normal(0.0, 0.15)))
-    tempo = float(np.exp(of_person.normal(0.0, 0.09)))
-    posture = np.deg2rad(of_person.normal((0.0, -8.0, 0.0), (5.0, 5.0, 8.0)))
+    amplitude = float(np.exp(of_person.normal(0.0, 0.2)))
+    tempo = float(np.exp(of_person.normal(0.0, 0.11)))
+    posture = np.deg2rad(of_person.normal((0.0, -8.0, 0.0), (6.0, 6.0, 10.0)))
     place = of_person.normal((0.24, 0.0, 0.03), (0.02, 0.005, 0.005))
-    tilt = np.deg2rad(of_person.normal(0.0, 5.0, 3))
+    tilt = np.deg2rad(of_person.normal(0.0, 7.0, 3))
     tremor = np.column_stack(
         (
             np.concatenate((of_person.uniform(8.0, 12.0, 6), of_person.uniform(0.2, 0.5, 6))),
@@ -64,7 +64,7 @@ def person(participant: str, session: str = "s01", seed: int = 0) -> Person:
         tempo=min(max(tempo, 0.82), 1.25),
         posture=posture,
         place=place,
-        tilt=tilt + np.deg2rad(of_session.normal(0.0, 3.0, 3)),
+        tilt=tilt + np.deg2rad(of_session.normal(0.0, 4.0, 3)),
         accel_bias=of_session.normal(0.0, 0.015, 3),
         gyro_bias=of_session.normal(0.0, 1.0, 3),
         accel_noise=0.004,

@@ -84,9 +84,9 @@ class Wrist:
         start = max(self._busy_until, self.position / self.rate_hz + _STEP_S) + delay
         draw = self._choice
         style = Style(
-            amplitude=self.person.amplitude * float(np.exp(draw.normal(0.0, 0.08))),
-            tempo=self.person.tempo * float(np.exp(draw.normal(0.0, 0.06))),
-            heading=float(draw.normal(0.0, np.deg2rad(7.0))),
+            amplitude=self.person.amplitude * float(np.exp(draw.normal(0.0, 0.12))),
+            tempo=self.person.tempo * float(np.exp(draw.normal(0.0, 0.08))),
+            heading=float(draw.normal(0.0, np.deg2rad(10.0))),
         )
         strokes = [_Later(stroke, start) for stroke in sketch_of(label, style, draw)]
         self._movements.extend(strokes)
