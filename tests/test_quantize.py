@@ -8,8 +8,8 @@ import numpy as np
 import pytest
 
 from bitwave import simulator
-from bitwave.errors import UsageError
-from bitwave.metadata import ChannelScaling, CountsScale, Decision, Metadata
+from bitwave.errors import ModelError, UsageError
+from bitwave.metadata import CountsScale, Decision, Metadata
 from bitwave.quantmodel import Quantization, QuantModel
 from bitwave_train import evaluate, quantize
 from bitwave_train.floatmodel import FloatModel, run
@@ -95,10 +95,11 @@ def test_front_end_is_standardization_and_quantization(seed: int) -> None:
     assert (np.abs(found - np.clip(exact, -128, 127)) <= allowed).all()
 
 
-def test_front_end_stays_within_its_format_for_odd_channels() -> None:
-    source = replace(float_model(0), mean=np.array([-40000.0, 0.0, 32767.4]), deviation=np.array([1.0, 60000.0, 1e-3]))
-    for scaling in front_end(source, Quantization(1e-4, 0)) + front_end(source, Quantization(3.0, 0)):
-        assert ChannelScaling.model_validate(scaling.model_dump()) == scaling
+@pytest.mark.parametrize(("mean", "deviation"), [(-40000.0, 1.0), (0.0, 1e-9), (0.0, 1e12)])
+def test_front_end_refuses_what_its_integers_cannot_say(mean: float, deviation: float) -> None:
+    source = replace(float_model(0), mean=np.full(3, mean), deviation=np.full(3, deviation))
+    with pytest.raises(ModelError, match="integer front end"):
+        front_end(source, Quantization(1.0, 0))
 
 
 @pytest.mark.parametrize("hidden", [(6,), (7, 5)])

@@ -12,14 +12,13 @@ from typing import TypeVar
 from pydantic import ValidationError
 
 from . import __version__
-from .errors import UsageError
+from .errors import ModelError, UsageError
 from .metadata import ChannelScaling, Decision, Metadata, first_fault
 from .quantmodel import QuantModel
+from .windowing import BACKGROUND
 
 DEFAULT_THRESHOLD = 154  # of 255: a score of 0.6
-SILENT_LABELS = ("idle", "unknown")  # these never fire
 IMU_CHANNELS = ("ax", "ay", "az", "gx", "gy", "gz")
-_MULTIPLIER_BITS = 14
 
 _Value = TypeVar("_Value")
 
@@ -27,21 +26,19 @@ _Value = TypeVar("_Value")
 def scaling(counts_per_unit: float, zero_count: int, input_scale: float) -> ChannelScaling:
     """One channel's integer map from counts to the network's int8 input.
 
-    Source: q = (raw - zero count) / (counts per unit * input scale) + zero point, with the factor written as
-    multiplier / 2**shift; the formula of `bitwave.metadata`.
+    Source: q = (raw - zero count) / (counts per unit * input scale) + zero point; the formula of `bitwave.metadata`.
 
     Raises:
         UsageError: the factor is outside of what multiplier and shift can say.
     """
-    factor = 1.0 / (counts_per_unit * input_scale) if counts_per_unit * input_scale > 0.0 else math.inf
-    shift = min(_MULTIPLIER_BITS - math.frexp(factor)[1], 30) if math.isfinite(factor) else 0
-    multiplier = round(math.ldexp(factor, shift)) if shift >= 1 else 0
-    if not 1 <= multiplier <= 1 << _MULTIPLIER_BITS or not -32768 <= zero_count <= 32767:
+    step = counts_per_unit * input_scale
+    try:
+        return ChannelScaling.from_factor(1.0 / step if step > 0.0 else math.inf, zero_count)
+    except ModelError as error:
         raise UsageError(
             f"{counts_per_unit:g} counts per unit with zero at {zero_count} does not fit a model whose input has steps "
             f"of {input_scale:g}; --counts-per-unit says how many counts make 1.0 at the model's input"
-        )
-    return ChannelScaling(offset=zero_count, multiplier=multiplier, shift=shift)
+        ) from error
 
 
 def metadata(
@@ -90,7 +87,7 @@ def metadata(
             decision=Decision(
                 thresholds=(DEFAULT_THRESHOLD,) * len(labels),
                 refractory=model.steps,
-                fires=tuple(label not in SILENT_LABELS for label in labels),
+                fires=tuple(label not in BACKGROUND for label in labels),
             ),
             dataset_digest="",
         )

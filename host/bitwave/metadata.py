@@ -26,6 +26,7 @@ The event's score is ``a[winner] >> 8``; its sample is the last sample of the wi
 
 from __future__ import annotations
 
+import math
 import re
 from typing import Annotated, Literal
 
@@ -36,6 +37,7 @@ from .errors import ModelError
 FORMAT = 1
 NAME_PATTERN = r"^[a-z0-9]+(-[a-z0-9]+)*$"
 MAX_LABELS = 16
+MULTIPLIER_BITS = 14
 MAX_LABEL_LENGTH = 24
 _NAME = re.compile(NAME_PATTERN)
 
@@ -52,6 +54,19 @@ class ChannelScaling(_Frozen):
     offset: Annotated[int, Field(ge=-32768, le=32767)]
     multiplier: Annotated[int, Field(ge=1, le=1 << 14)]
     shift: Annotated[int, Field(ge=1, le=30)]
+
+    @classmethod
+    def from_factor(cls, factor: float, offset: int) -> ChannelScaling:
+        """The map q = (raw - offset) * factor, its factor rounded to 14 bits.
+
+        Raises:
+            ModelError: the factor or the offset is outside of what the integers can say.
+        """
+        shift = min(MULTIPLIER_BITS - math.frexp(factor)[1], 30) if math.isfinite(factor) else 0
+        multiplier = round(math.ldexp(factor, shift)) if shift >= 1 else 0
+        if not 1 <= multiplier <= 1 << MULTIPLIER_BITS or not -32768 <= offset <= 32767:
+            raise ModelError(f"a step of 1/{factor:g} counts with zero at {offset} does not fit the integer front end")
+        return cls(offset=offset, multiplier=multiplier, shift=shift)
 
 
 class Decision(_Frozen):

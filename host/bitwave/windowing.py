@@ -12,8 +12,8 @@ from .errors import RecordingError
 from .metadata import CountsScale
 from .recording import Recording
 
-# Labels of what is no gesture; takes of these have no centre, so windows slide over them.
-BACKGROUND = frozenset({"idle", "unknown"})
+# Labels of what is no gesture: takes of these have no centre, so windows slide over them, and they never fire.
+BACKGROUND = frozenset({"idle", "unknown", "other", "noise", "rest"})
 # A take may be this much shorter than the window; its last sample is repeated.
 PADDING = 0.05
 

@@ -94,14 +94,10 @@ def front_end(model: FloatModel, source: Quantization) -> tuple[ChannelScaling, 
     Per channel ``q = (raw - mean) / (deviation * scale) + zero point``; the factor becomes a multiplier of 14 bits and
     a shift. The formula is that of `bitwave.metadata`.
     """
-    scalings = []
-    for mean, deviation in zip(model.mean, model.deviation, strict=True):
-        factor = 1.0 / (float(deviation) * source.scale)
-        shift = min(max(14 - math.frexp(factor)[1], 1), 30)
-        multiplier = min(max(round(factor * 2.0**shift), 1), 1 << 14)
-        offset = min(max(round(float(mean)), -32768), 32767)
-        scalings.append(ChannelScaling(offset=offset, multiplier=multiplier, shift=shift))
-    return tuple(scalings)
+    return tuple(
+        ChannelScaling.from_factor(1.0 / (float(deviation) * source.scale), round(float(mean)))
+        for mean, deviation in zip(model.mean, model.deviation, strict=True)
+    )
 
 
 def affine(values: npt.NDArray[Any], options: Options) -> Quantization:

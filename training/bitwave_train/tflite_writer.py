@@ -11,14 +11,11 @@ from bitwave.dataset import Dataset
 from bitwave.files import write_whole
 from bitwave.metadata import Decision, Metadata
 from bitwave.quantmodel import QuantModel
-from bitwave.windowing import windows
+from bitwave.windowing import BACKGROUND, windows
 
 from .floatmodel import FloatModel, load
 from .quantize import Options, front_end, quantize
 from .settings import Run, RunConfig
-
-# Labels of movement that is no gesture: recognised, never reported.
-SILENT_LABELS = frozenset({"idle", "unknown", "other", "noise", "rest"})
 
 
 @dataclass(frozen=True)
@@ -47,7 +44,7 @@ class DecisionDefaults:
             margin=self.margin,
             hold=self.hold,
             refractory=min(round(self.refractory * window), 65535),
-            fires=tuple(label not in SILENT_LABELS for label in labels),
+            fires=tuple(label not in BACKGROUND for label in labels),
         )
 
 
