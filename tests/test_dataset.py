@@ -210,3 +210,16 @@ def test_windows_refuse() -> None:
     with pytest.raises(RecordingError, match="label wave is not among chop"):
         dataset.windows([take(samples=100)], ["chop"], 100, 20)
     assert dataset.windows([], ["wave"], 10, 5).samples.shape == (0, 10, 0)
+
+
+def test_the_demo_sessions_are_small_and_whole() -> None:
+    folder = Path(__file__).parents[1] / "datasets" / "demo"
+    data = dataset.load(folder)
+    assert data.labels == ("chop", "circle", "punch", "swipe", "twist", "wave", "idle", "unknown")
+    assert data.participants == ("p01", "p02")
+    assert len(data.recordings) == 48
+    assert sum(path.stat().st_size for path in folder.parent.rglob("*")) < 1_000_000
+    for made in data.recordings:
+        if made.label == "idle":
+            gravity = np.linalg.norm(np.median(made.samples[:, :3], axis=0)) / data.counts.accel_lsb_per_g
+            assert 0.95 < gravity < 1.05

@@ -193,7 +193,9 @@ def _check_belongs(recording: Recording, session: Session) -> None:
     shape = (len(recording.time_us), len(session.channels))
     if recording.channels != session.channels or recording.samples.shape != shape:
         wanted = ", ".join(session.channels)
-        raise RecordingError(f"take {recording.name} has other channels than its session: {wanted}")
+        raise RecordingError(
+            f"take {recording.name} does not have one row per time of the channels of its session: {wanted}"
+        )
 
 
 def split_name(path: Path) -> tuple[str, str, str, int]:
