@@ -13,6 +13,7 @@ import pytest
 # Program or module -> what to install. A test names the key; nobody has to guess the package.
 _PROGRAMS = {
     "arm-none-eabi-gcc": "gcc-arm-none-eabi and libnewlib-arm-none-eabi",
+    "dbus-daemon": "dbus",
     "clang": "clang and libclang-rt-14-dev",
     "gcc": "gcc and libc6-dev",
     "make": "make",
@@ -21,6 +22,7 @@ _PROGRAMS = {
 }
 _MODULES = {
     "capstone": "capstone",
+    "dbus_fast": "dbus-fast",
     "elftools": "pyelftools",
     "hatchling": "hatchling",
     "keras": "keras",

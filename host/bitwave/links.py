@@ -1,6 +1,7 @@
-"""Links to a board, opened by URL: ``serial:PORT``, ``replay:FILE.csv``, ``emu:``. All speak the same frames.
+"""Links to a board, opened by URL: ``serial:``, ``ble:``, ``replay:``, ``emu:``. All speak the same frames.
 
 - ``serial:/dev/ttyACM0``, ``serial:COM3``: a board on a serial port.
+- ``ble:bitwave-1A2B``, ``ble:`` for the only one in reach: a board over Bluetooth Low Energy; see `bitwave.ble`.
 - ``replay:wave.p01.s01.1.csv``: a recording, streamed as a board without a model would.
 - ``emu:?model=model.tflite&wrist=0&participant=p01&plan=wave,idle``: the emulated board on the virtual wrist; see
   `bitwave.virtual_links` for its words.
@@ -42,12 +43,16 @@ class Link(ABC):
     Attributes:
         url: how it was opened.
         realtime: False where time runs as fast as the link is read.
+        losses: how often the link broke and this side looked for the board again.
+        notice: gets a line for the person when that happens; may be set.
     """
 
     realtime = True
+    losses = 0
 
     def __init__(self, url: str) -> None:
         self.url = url
+        self.notice: Callable[[str], None] = lambda line: None
         self._decoder = wire.Decoder()
         self._pending: list[Frame] = []
         self._sequence = 0
@@ -223,7 +228,7 @@ def split_url(url: str) -> tuple[str, str, dict[str, str]]:
     """``scheme:rest?key=value&...`` in its parts; raises `UsageError`."""
     scheme, colon, rest = url.partition(":")
     if not colon:
-        raise UsageError(f"{url!r} is no link: serial:PORT, replay:FILE.csv or emu:")
+        raise UsageError(f"{url!r} is no link: serial:PORT, ble:NAME, replay:FILE.csv or emu:")
     place, mark, query = rest.rpartition("?")
     if not mark or "=" not in query:
         place, query = rest, ""
@@ -247,6 +252,10 @@ def open(url: str, realtime: bool = False) -> Link:
         words["realtime"] = "1"
     if scheme == "serial" and place:
         return SerialLink(url, place)
+    if scheme == "ble":
+        from .ble import BleLink
+
+        return BleLink(url, place)
     if scheme == "replay" and place:
         from .virtual_links import replay_link
 
@@ -255,4 +264,4 @@ def open(url: str, realtime: bool = False) -> Link:
         from .virtual_links import emulated_link
 
         return emulated_link(url, words)
-    raise UsageError(f"{url!r} is no link: serial:PORT, replay:FILE.csv or emu:")
+    raise UsageError(f"{url!r} is no link: serial:PORT, ble:NAME, replay:FILE.csv or emu:")

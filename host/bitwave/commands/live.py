@@ -18,7 +18,7 @@ BAR = 24  # characters of a full score
 
 
 def live(
-    link: Annotated[str, typer.Argument(help="serial:PORT, replay:FILE.csv or emu:?model=...&plan=random.")],
+    link: Annotated[str, typer.Argument(help="serial:PORT, ble:NAME, replay:FILE.csv or emu:?model=...&plan=random.")],
     model: Annotated[Path | None, typer.Option(help="A .tflite: recognises here where the link has no model.")] = None,
     seconds: Annotated[float | None, typer.Option(min=0, help="Stop after this much of the board's time.")] = None,
     picture: Annotated[Path | None, typer.Option(help="Draw the stream with its events to this PNG.")] = None,
@@ -34,6 +34,7 @@ def live(
 
     console = Console(stderr=as_json)
     with links.open(link, realtime) as opened:
+        opened.notice = console.print
         with Live(Text("waiting for the board"), console=console, refresh_per_second=10, transient=True) as shown:
 
             def show(update: Update) -> None:

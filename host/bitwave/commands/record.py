@@ -17,7 +17,7 @@ if TYPE_CHECKING:
 
 
 def record(
-    link: Annotated[str, typer.Argument(help="serial:PORT, replay:FILE.csv or emu: (the virtual wrist).")],
+    link: Annotated[str, typer.Argument(help="serial:PORT, ble:NAME, replay:FILE.csv or emu: (the virtual wrist).")],
     label: Annotated[str, typer.Option(help="Gesture of these takes, like wave; idle and unknown are no gestures.")],
     participant: Annotated[str, typer.Option(help="Pseudonym like p01; never a real name, it is in every file.")],
     out: Annotated[Path, typer.Option(help="Folder of the data set; made where missing.")],
@@ -35,6 +35,7 @@ def record(
     console.print(f"Participant [b]{participant}[/b]: names are pseudonyms. Keep who is who out of this folder.")
     plan = capture.CapturePlan(out, label, participant, session, count, seconds, count_in)
     with links.open(link, realtime) as opened, _display(console, plan) as show:
+        opened.notice = console.print
         report = capture.record(opened, plan, show)
     if as_json:
         typer.echo(_json(report))
