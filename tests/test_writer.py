@@ -107,7 +107,7 @@ def test_metadata_says_what_the_network_does_not(tmp_path: Path) -> None:
     assert metadata is not None and model.metadata is not None
     assert metadata.model_copy(update={"weights_digest": ""}) == model.metadata
     assert metadata.decision.fires == (False, True, True, True, True, False)
-    assert metadata.decision.refractory == 25
+    assert metadata.decision.refractory == 38  # one and a half windows
     assert metadata.weights_digest
 
 
