@@ -27,6 +27,8 @@ _MODULES = {
     "hatchling": "hatchling",
     "keras": "keras",
     "matplotlib": "matplotlib",
+    "mypy": "mypy",
+    "ruff": "ruff",
     "tensorflow": "tensorflow-cpu",
     "tf_keras": "tf-keras",
     "tflite_micro": "tflite-micro",
