@@ -67,7 +67,7 @@ def draw_stream(
         for line, colour, letter in zip(samples[:, part].T, _AXIS_COLOURS, "xyz", strict=False):
             axis.plot(time, line / lsb, color=colour, linewidth=0.8, label=letter)
         axis.set_ylabel(name)
-        axis.legend(loc="upper right", ncols=3, fontsize="small", frameon=False)
+        _legend(axis)
     colours = {label: f"C{index}" for index, label in enumerate(labels)}
     _shade(axes, truth, first, rate_hz)
     for event in events:
@@ -83,7 +83,7 @@ def draw_stream(
         for index, label in enumerate(labels):
             axes[2].plot(ends, [scores[index] for _, scores in windows], color=colours[label], label=label)
         axes[2].set_ylabel("score, 0..255")
-        axes[2].legend(loc="upper right", ncols=len(labels), fontsize="x-small", frameon=False)
+        _legend(axes[2])
     axes[-1].set_xlabel("seconds; shaded: what was done, dashed: what was recognised")
     axes[-1].set_xlim(0.0, max(1.0, float(len(samples)) / rate_hz))
     if title:
@@ -94,6 +94,11 @@ def draw_stream(
     write_whole(path, buffer.getvalue())
 
 
+def _legend(axis: Any) -> None:
+    """Beside the axes, where it hides nothing."""
+    axis.legend(loc="center left", bbox_to_anchor=(1.0, 0.5), fontsize="small", frameon=False)
+
+
 def _shade(axes: Any, truth: Iterable[Interval], first: int, rate_hz: float) -> None:
     for interval in truth:
         if interval.label == "idle":
@@ -101,7 +106,7 @@ def _shade(axes: Any, truth: Iterable[Interval], first: int, rate_hz: float) -> 
         start, end = (interval.start - first) / rate_hz, (interval.end - first) / rate_hz
         for axis in axes:
             axis.axvspan(start, end, color="0.75" if interval.label == "unknown" else "#f9e79f", alpha=0.6, linewidth=0)
-        axes[-1].annotate(
+        axes[0].annotate(
             interval.label, (start, 0.0), xycoords=("data", "axes fraction"), xytext=(1, 3),
             textcoords="offset points", fontsize="x-small", color="0.35", annotation_clip=True,
         )  # fmt: skip
