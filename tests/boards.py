@@ -15,7 +15,7 @@ from bitwave import wire
 from bitwave.recording import Recording
 from bitwave.replay import RecordingSource, ReplayBoard
 from bitwave.requests import Stream
-from bitwave.virtual_links import VirtualLink
+from bitwave.virtual_links import Board, VirtualLink
 from support import absent
 
 Mangle = Callable[[bytes], bytes]
@@ -60,7 +60,10 @@ class PtyBoard:
         port: path of the terminal.
     """
 
-    def __init__(self, take: Recording, mangle: Mangle = bytes, byte_by_byte: bool = False) -> None:
+    def __init__(
+        self, take: Recording, mangle: Mangle = bytes, byte_by_byte: bool = False, board: Board | None = None
+    ) -> None:
+        """`board` answers instead of the recording, which still gives the samples."""
         try:
             import pty
             import tty
@@ -70,7 +73,7 @@ class PtyBoard:
         tty.setraw(slave)
         self.port = os.ttyname(slave)
         self._slave = slave  # open until a program has the port: Linux hangs the terminal up otherwise
-        self._board = FaultyBoard(take, mangle)
+        self._board = board or FaultyBoard(take, mangle)
         self._source = RecordingSource(take)
         self._step = 1 if byte_by_byte else 4096
         self._streaming = False

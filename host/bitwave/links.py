@@ -107,7 +107,7 @@ class Link(ABC):
         """
         tries = 1 if isinstance(request, Parity) else TRIES  # the others may be done twice
         for _ in range(tries):
-            status, answers = self._ask_once(request, answer, timeout_s)
+            status, answers = self.ask_once(request, answer or (), timeout_s)
             if status is None:
                 continue
             if status.status != 0:
@@ -115,7 +115,10 @@ class Link(ABC):
             return answers
         raise LinkError(f"{self.url} does not answer: is the bitwave firmware on it, and no other program at the port?")
 
-    def _ask_once(self, request: Body, answer: type[Body] | None, timeout_s: float) -> tuple[Status | None, list[Body]]:
+    def ask_once(
+        self, request: Body, answer: type[Body] | tuple[type[Body], ...], timeout_s: float = ANSWER_S
+    ) -> tuple[Status | None, list[Body]]:
+        """Sends a request once and waits; the status, None where none came, and the answering bodies."""
         sequence = self.send(request)
         answers: list[Body] = []
         others: list[Frame] = []
@@ -124,7 +127,7 @@ class Link(ABC):
         while status is None and self.clock() < deadline:
             for frame in self.receive(timeout_s / 10):
                 body = frame.body
-                if answer is not None and isinstance(body, answer):
+                if isinstance(body, answer):
                     answers.append(body)
                 elif isinstance(body, Status) and (body.command, body.command_sequence) == (request.TYPE, sequence):
                     status = body
@@ -138,7 +141,7 @@ class Link(ABC):
         infos = self.ask(GetInfo(), Info)
         if not infos or not isinstance(infos[-1], Info):
             raise LinkError(f"{self.url}: the board did not say who it is; try again")
-        if infos[-1].format != INFO_FORMAT:
+        if infos[-1].format > INFO_FORMAT:
             raise LinkError(
                 f"{self.url}: the board speaks format {infos[-1].format}, this bitwave {INFO_FORMAT}: "
                 "update the older of the two"

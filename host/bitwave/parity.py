@@ -6,7 +6,7 @@ with its reason; one that is there and fails is an error.
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterator, Sequence
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, field
 from typing import Any
 
@@ -122,7 +122,11 @@ def _engine_json(report: EngineReport) -> dict[str, Any]:
 
 
 def compare(
-    data: bytes, windows: Int8Array, names: Sequence[str] = NAMES, progress: Progress | None = None
+    data: bytes,
+    windows: Int8Array,
+    names: Sequence[str] = NAMES,
+    progress: Progress | None = None,
+    more: Mapping[str, Engine] | None = None,
 ) -> ParityReport:
     """Runs the windows through all engines and counts differences.
 
@@ -131,6 +135,7 @@ def compare(
         windows: (windows, steps, channels) int8.
         names: engines to use; the reference is the first of `REFERENCES` among them that is installed.
         progress: called after each batch.
+        more: engines that are open already, by name, like a board behind a link.
 
     Raises:
         ModelError: the file is not one that bitwave takes.
@@ -144,6 +149,7 @@ def compare(
             engines[name] = open_engine(name, data, model)
         except MissingPackage as error:
             absent[name] = str(error)
+    engines.update(more or {})
     reference = next((name for name in REFERENCES if name in engines), None)
     if reference is None:
         raise MissingPackage("parity needs tflite-micro or the simulator as its reference")

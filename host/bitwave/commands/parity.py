@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from contextlib import ExitStack
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated
 
@@ -19,9 +20,12 @@ def parity(
     recordings: Annotated[
         Path | None, typer.Option(help="Folder of recordings: half of the windows are cut from them.")
     ] = None,
+    board: Annotated[
+        str | None, typer.Option(metavar="LINK", help="A board that runs the model: serial:PORT, ble:NAME, emu:...")
+    ] = None,
     json: Annotated[bool, typer.Option("--json", help="Print one JSON document instead of the table.")] = False,
 ) -> None:
-    """Compare every engine with tflite-micro, value by value, with equality."""
+    """Compare every engine with tflite-micro, value by value, with equality; with --board a real board too."""
     from rich.console import Console
     from rich.progress import Progress
 
@@ -34,7 +38,9 @@ def parity(
     found = read_model(model)
     batch = mixed_windows(found, windows, recordings)
     console = Console(stderr=True)
-    with Progress(console=console, transient=True, disable=not console.is_terminal) as bar:
+    with ExitStack() as stack:
+        more = {} if board is None else {"board": _open_board(stack, board, data, found)}
+        bar = stack.enter_context(Progress(console=console, transient=True, disable=not console.is_terminal))
         tasks: dict[str, int] = {}
 
         def show(engine: str, done: int, total: int) -> None:
@@ -42,7 +48,7 @@ def parity(
                 tasks[engine] = bar.add_task(engine, total=total)
             bar.update(tasks[engine], completed=done)  # type: ignore[arg-type]
 
-        report = compare(data, batch, progress=show)
+        report = compare(data, batch, progress=show, more=more)
     if json:
         import json as codec
 
@@ -51,6 +57,13 @@ def parity(
         _print_table(report)
     if report.failures:
         raise ParityMismatch(f"not equal; first difference: {report.failures[0]}")
+
+
+def _open_board(stack: ExitStack, url: str, data: bytes, model: QuantModel) -> Engine:
+    from .. import links
+    from ..engines.board import BoardEngine
+
+    return BoardEngine(stack.enter_context(links.open(url)), data, model)
 
 
 def _print_table(report: ParityReport) -> None:
