@@ -11,7 +11,8 @@ from bitwave.quantmodel import Int16Array, QuantModel
 from bitwave.wire import Frame
 from models import random_model
 
-BOARD = Board(2, (1, 2, 3), 6, 119_000, 8_192_000, 16_384)
+BOARD = Board(2, (1, 2, 3), 6, 119_000, 8_192_000, 16_384, (1, 0))
+RATE_HZ = 119.0
 PERIOD_US = 8403
 MODEL = random_model(11, steps=20, channels=6, hidden=(7,), dense=(4,), metadata=True, hop=5)
 NO_MODEL, NETWORK_ONLY, MISMATCH, BAD_COMMAND, BAD_STATE, TOO_LARGE = 9, 10, 11, 12, 13, 14
@@ -64,11 +65,14 @@ def only(kind: type[wire.Body], bodies: list[wire.Body]) -> list[wire.Body]:
 
 
 def test_info_with_a_model() -> None:
-    info, status = Session().ask(requests.GetInfo())
+    session = Session()
+    assert session.core is not None
+    info, status = session.ask(requests.GetInfo())
     assert info == frames.Info(
-        format=1, abi=image.ABI, board=2, firmware=bytes((1, 2, 3)), channels=6, rate_mhz=119_000,
+        format=2, abi=image.ABI, board=2, firmware=bytes((1, 2, 3)), channels=6, rate_mhz=119_000,
         model_rate_mhz=100_000, window=20, hop=5, accel_milli_lsb=8_192_000, gyro_milli_lsb=16_384,
-        digest=MODEL.digest[:8], labels=("label-0", "label-1", "label-2", "label-3"),
+        digest=MODEL.digest[:8], active=frames.BUILT_IN, flags=1, arena_bytes=session.core.app_bytes,
+        arena_used=session.core.app_bytes, labels=("label-0", "label-1", "label-2", "label-3"),
     )  # fmt: skip
     assert status == frames.Status(0x41, 1, 0, "")
 
@@ -156,7 +160,7 @@ def test_recognition_gives_the_streams_scores_and_events() -> None:
         session.move(raw[at : at + 10])
         heard += session.frames()
     assert session.core is not None
-    wanted = session.core.events(raw[31:])
+    wanted = session.core.events(raw[31:], RATE_HZ)
     scores = [f.body for f in heard if isinstance(f.body, frames.Scores)]
     assert [s.sample for s in scores] == [int(sample) + 31 for sample in wanted.samples]
     assert [s.scores for s in scores] == [tuple(row.tolist()) for row in wanted.scores]
@@ -189,7 +193,7 @@ def test_links_are_independent() -> None:
     session.move(raw[33:])
     first, second = session.frames(0), session.frames(1)
     assert session.core is not None
-    wanted = [int(sample) for sample in session.core.events(raw).samples]
+    wanted = [int(sample) for sample in session.core.events(raw, RATE_HZ).samples]
     heard_first = [f.body.sample for f in first if isinstance(f.body, frames.Scores)]
     heard_second = [f.body.sample for f in second if isinstance(f.body, frames.Scores)]
     assert heard_first == wanted
@@ -288,7 +292,8 @@ def test_layers_too_wide_for_a_frame_are_refused() -> None:
 
 @pytest.mark.parametrize("kind,body", [
     (0x41, b"\0"), (0x42, b""), (0x42, b"\2"), (0x43, b"\1\1"), (0x44, b"\0"), (0x45, b"\0\0\0"), (0x46, b"\0"),
-    (0x40, b""), (0x47, b""), (0x01, b""), (0x05, bytes(20)), (0xFF, bytes(300)),
+
+    (0x40, b""), (0x47, b""), (0x48, bytes(4)), (0x49, b"\0"), (0x4D, b"\0"), (0x4E, b""), (0x01, b""), (0x05, bytes(20)), (0xFF, bytes(300)),
 ])  # fmt: skip
 def test_malformed_and_unknown_commands_are_answered(kind: int, body: bytes) -> None:
     session = Session()

@@ -138,7 +138,7 @@ def test_board_recognises_what_the_simulator_does(compiler: str) -> None:
     for index, sample in enumerate(raw):
         board.sample(8403 * index, sample)
         got += [frame.body for frame in frames(board, BLE) if isinstance(frame.body, wire.Event)]
-    want = simulator.stream_events(model, raw)
+    want = simulator.stream_events(model, raw, 119.0)
     assert [(event.sample, event.label, event.score) for event in got] == [
         (event.sample, event.label, event.score) for event in want
     ]

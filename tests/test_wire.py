@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import dataclasses
+import struct
 
 import numpy as np
 import pytest
@@ -34,9 +35,10 @@ def traces(draw: st.DrawFn) -> frames.Trace:
 
 INFOS = st.builds(
     frames.Info,
-    format=st.just(1), abi=U8, board=U8, firmware=st.binary(min_size=3, max_size=3), channels=U8, rate_mhz=U32,
+    format=st.just(2), abi=U8, board=U8, firmware=st.binary(min_size=3, max_size=3), channels=U8, rate_mhz=U32,
     model_rate_mhz=U32, window=U16, hop=U16, accel_milli_lsb=U32, gyro_milli_lsb=U32,
     digest=st.binary(min_size=8, max_size=8), lost_samples=U32, dropped_frames=U32,
+    active=U8, slots=st.binary(min_size=2, max_size=2), flags=U8, slot_bytes=U32, arena_bytes=U32, arena_used=U32,
     labels=st.lists(st.text("abcxyz-019", max_size=24), max_size=16).map(tuple),
 )  # fmt: skip
 BODIES = st.one_of(
@@ -46,14 +48,21 @@ BODIES = st.one_of(
     st.builds(frames.Scores, U32, st.lists(I8, max_size=16).map(tuple)),
     st.builds(frames.Status, U8, U16, U8, TEXT),
     traces(),
-    st.builds(frames.Counters, U32, U32, U32, U32, U32, U32),
+    st.builds(frames.Counters, *[U32] * 10),
     st.builds(frames.Fault, U8, TEXT),
+    st.builds(frames.Update, U8, U8, U32, U32, st.binary(min_size=8, max_size=8)),
     st.just(requests.GetInfo()),
     st.builds(requests.Stream, U8),
     st.builds(requests.Recognise, U8),
     st.just(requests.SelfTest()),
     st.builds(requests.Parity, U16, U8, U8, st.binary(max_size=400)),
     st.just(requests.GetCounters()),
+    st.builds(requests.UpdateBegin, U32, U32, st.binary(min_size=8, max_size=8)),
+    st.builds(requests.UpdateChunk, U32, st.binary(max_size=480), U8),
+    st.sampled_from([
+        requests.UpdateFinish(), requests.UpdateAbort(), requests.Rollback(), requests.AllowUpdate(),
+        requests.Bootloader(),
+    ]),
     st.builds(frames.Unknown, st.integers(0x70, 0xFF), st.binary(max_size=500)),
 )
 FRAMES = st.builds(Frame, BODIES, U16, U32)
@@ -172,8 +181,22 @@ def test_sound_frames_with_malformed_bodies_are_errors() -> None:
 
 
 def test_an_info_of_a_newer_format_tells_its_format() -> None:
-    newer = wire.encode(Frame(frames.Unknown(0x01, b"\x02whatever comes")))
-    assert wire.decode(newer).frames == [Frame(frames.Info(format=2))]
+    newer = wire.encode(Frame(frames.Unknown(0x01, b"\x03whatever comes")))
+    assert wire.decode(newer).frames == [Frame(frames.Info(format=3))]
+
+
+def test_an_info_of_format_1_is_read() -> None:
+    old = frames.Info(format=1, labels=("wave", "idle"), rate_mhz=119_000)
+    assert len(old.pack()) == len(frames.Info(labels=old.labels).pack()) - 16
+    assert wire.decode(wire.encode(Frame(old))).frames == [Frame(dataclasses.replace(old, active=frames.BUILT_IN))]
+
+
+@pytest.mark.parametrize("size", [24, 28, 40, 44, 60])
+def test_counters_of_older_and_newer_boards_are_read(size: int) -> None:
+    body = b"".join(struct.pack("<I", n + 1) for n in range(size // 4))
+    read = wire.decode(wire.encode(Frame(frames.Unknown(0x07, body)))).frames[0].body
+    known = [n + 1 if n < size // 4 else 0 for n in range(10)]
+    assert read == frames.Counters(*known)
 
 
 def test_payload_limit() -> None:

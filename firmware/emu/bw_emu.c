@@ -16,7 +16,7 @@ static uint32_t app_arena[ARENA_SIZE / sizeof(uint32_t)];
 static bw_model model;
 static bw_recognizer recognizer;
 static bw_app app;
-static bw_board board = {0, {BW_EMU_FIRMWARE}, 6, 119000, 8192000, 16384};
+static bw_board board = {0, {BW_EMU_FIRMWARE}, 6, 119000, 8192000, 16384, {BW_LINK_PHYSICAL, BW_LINK_REMOTE}};
 
 /* These are read by the emulator by name, where it counts what single calls cost. */
 bw_network bw_emu_network;
@@ -90,9 +90,10 @@ uint32_t bw_emu_network_start(uint32_t lanes)
     return (uint32_t)bw_network_init(&bw_emu_network, &model, lanes, arena, sizeof arena);
 }
 
-uint32_t bw_emu_recognizer_start(void)
+uint32_t bw_emu_recognizer_start(uint32_t sensor_mhz)
 {
-    return (uint32_t)bw_recognizer_init(&recognizer, &model, arena, sizeof arena);
+    return (uint32_t)bw_recognizer_init(&recognizer, &model, sensor_mhz == 0 ? model.rate_mhz : sensor_mhz, arena,
+                                        sizeof arena);
 }
 
 uint32_t bw_emu_recognize(uint32_t samples)
@@ -121,7 +122,7 @@ uint32_t bw_emu_recognize(uint32_t samples)
 uint32_t bw_emu_app_start(uint32_t with_model, uint32_t rate_mhz)
 {
     board.rate_mhz = rate_mhz;
-    return (uint32_t)bw_app_init(&app, &board, with_model ? &model : NULL, app_arena, sizeof app_arena);
+    return (uint32_t)bw_app_init(&app, &board, with_model ? &model : NULL, NULL, app_arena, sizeof app_arena);
 }
 
 void bw_emu_app_receive(uint32_t link, uint32_t size)

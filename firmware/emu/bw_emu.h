@@ -48,7 +48,7 @@ uint32_t bw_emu_classify(uint32_t windows, uint32_t steps);
 uint32_t bw_emu_network_start(uint32_t lanes);
 
 /* Raw int16 [samples][channels] in bw_emu_input -> that many bw_emu_result in bw_emu_output. */
-uint32_t bw_emu_recognizer_start(void);
+uint32_t bw_emu_recognizer_start(uint32_t sensor_mhz); /* 0: the model's rate */
 uint32_t bw_emu_recognize(uint32_t samples);
 
 /* The app: bytes and samples from bw_emu_input, bytes to bw_emu_output. */

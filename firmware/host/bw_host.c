@@ -38,7 +38,8 @@ BW_EXPORT void bw_host_describe(const bw_model *model, bw_host_shape *shape);
 BW_EXPORT int bw_host_self_test(const bw_model *model, void *arena, size_t size);
 BW_EXPORT int bw_host_classify(const bw_model *model, void *arena, size_t size, const int8_t *windows, size_t count,
                                uint32_t steps, int8_t *scores, int8_t *const hidden[], int16_t *const cell[]);
-BW_EXPORT int bw_host_recognizer_start(bw_recognizer *recognizer, const bw_model *model, void *arena, size_t size);
+BW_EXPORT int bw_host_recognizer_start(bw_recognizer *recognizer, const bw_model *model, uint32_t sensor_mhz,
+                                       void *arena, size_t size);
 BW_EXPORT size_t bw_host_recognize(bw_recognizer *recognizer, const int16_t *samples, size_t count,
                                    bw_host_result *results);
 BW_EXPORT size_t bw_host_encode(uint8_t *frame, const uint8_t *payload, size_t payload_size);
@@ -95,8 +96,9 @@ int bw_host_classify(const bw_model *model, void *arena, size_t size, const int8
     return BW_OK;
 }
 
-int bw_host_recognizer_start(bw_recognizer *recognizer, const bw_model *model, void *arena, size_t size) {
-    return (int)bw_recognizer_init(recognizer, model, arena, size);
+int bw_host_recognizer_start(bw_recognizer *recognizer, const bw_model *model, uint32_t sensor_mhz, void *arena,
+                             size_t size) {
+    return (int)bw_recognizer_init(recognizer, model, sensor_mhz == 0 ? model->rate_mhz : sensor_mhz, arena, size);
 }
 
 /* samples [count][channels]; results has room for every window that ends: at most one per sample. */
@@ -129,7 +131,7 @@ size_t bw_host_encode(uint8_t *frame, const uint8_t *payload, size_t payload_siz
 }
 
 int bw_host_app_start(bw_app *app, const bw_board *board, const bw_model *model, void *arena, size_t size) {
-    return (int)bw_app_init(app, board, model, arena, size);
+    return (int)bw_app_init(app, board, model, NULL, arena, size);
 }
 
 void bw_host_app_receive(bw_app *app, uint32_t link, const uint8_t *bytes, size_t size) {

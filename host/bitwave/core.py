@@ -23,6 +23,7 @@ MAX_LAYERS = 2
 MAX_LABELS = 16
 MAX_FRAME = 518
 GESTURE = 2
+RATE_MISMATCH = 15
 _CHUNK = 65536  # samples per call of the recognizer: bounds the results' memory
 
 
@@ -45,7 +46,7 @@ class Recognised(NamedTuple):
 
     Attributes:
         events: the gestures, in order.
-        samples: (windows,) uint32, index since the reset of each finished window's last sample.
+        samples: (windows,) uint32, index since the reset of the sensor's sample with which each window ended.
         scores: (windows, classes) int8, of each finished window.
     """
 
@@ -65,7 +66,7 @@ class _Shape(ctypes.Structure):
 
 
 class Board(ctypes.Structure):
-    """`bw_board`: what a board knows about itself; scales in thousandths of a count per unit."""
+    """`bw_board`: what a board knows about itself; scales in thousandths of a count per unit; links are remote (0)."""
 
     _fields_ = [
         ("kind", c_uint8),
@@ -74,6 +75,7 @@ class Board(ctypes.Structure):
         ("rate_mhz", c_uint32),
         ("accel_milli_lsb_per_g", c_uint32),
         ("gyro_milli_lsb_per_dps", c_uint32),
+        ("link_kinds", c_uint8 * 2),
     ]
 
 
@@ -95,7 +97,7 @@ _SIGNATURES: dict[str, tuple[Any, tuple[Any, ...]]] = {
         c_int,
         (c_void_p, c_void_p, c_size_t, c_void_p, c_size_t, c_uint32, c_void_p, _POINTERS, _POINTERS),
     ),
-    "recognizer_start": (c_int, (c_void_p, c_void_p, c_void_p, c_size_t)),
+    "recognizer_start": (c_int, (c_void_p, c_void_p, c_uint32, c_void_p, c_size_t)),
     "recognize": (c_size_t, (c_void_p, c_void_p, c_size_t, c_void_p)),
     "encode": (c_size_t, (c_void_p, c_char_p, c_size_t)),
     "app_start": (c_int, (c_void_p, POINTER(Board), c_void_p, c_void_p, c_size_t)),
@@ -206,27 +208,34 @@ class HostCore:
             raise ModelError(f"the core cannot classify: {status_text(status)}")
         return Classified(hidden, cell, scores)
 
-    def stream(self) -> HostStream:
-        """A recognizer that starts reset; raises `ModelError` for a model without metadata."""
-        return HostStream(self)
+    def stream(self, rate_hz: float | None = None) -> HostStream:
+        """A recognizer that starts reset, for a sensor of this rate or of the model's.
 
-    def events(self, raw: Int16Array) -> Recognised:
-        """Recognises a whole recording from a reset: (samples, channels) int16 counts."""
-        return self.stream().push(raw)
+        Raises:
+            ModelError: the model has no metadata, or the rate does not suit it.
+        """
+        return HostStream(self, rate_hz)
+
+    def events(self, raw: Int16Array, rate_hz: float | None = None) -> Recognised:
+        """Recognises a whole recording from a reset: (samples, channels) int16 counts at this rate or the model's."""
+        return self.stream(rate_hz).push(raw)
 
 
 class HostStream:
     """A recognizer in use: samples in, gestures out; what came before counts."""
 
-    def __init__(self, core: HostCore) -> None:
-        """Starts reset."""
+    def __init__(self, core: HostCore, rate_hz: float | None = None) -> None:
+        """Starts reset; raises `ModelError` where the model cannot recognise, or not samples of this rate."""
         self._core = core
         self._library = core._library
         self._recognizer = _object(self._library.bw_host_recognizer_size())
         self._arena = _words(core.recognizer_bytes)
+        rate_mhz = 0 if rate_hz is None else round(rate_hz * 1000)
         status = self._library.bw_host_recognizer_start(
-            self._recognizer, core._model, self._arena, ctypes.sizeof(self._arena)
+            self._recognizer, core._model, rate_mhz, self._arena, ctypes.sizeof(self._arena)
         )
+        if status == RATE_MISMATCH:
+            raise ModelError(f"this model cannot recognise samples of {rate_hz:g} Hz: {status_text(status)}")
         if status != 0:
             raise ModelError(f"this model cannot recognise a stream: {status_text(status)}; export it with --labels")
 

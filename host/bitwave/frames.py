@@ -7,12 +7,27 @@ from __future__ import annotations
 
 import struct
 from dataclasses import dataclass, fields, replace
-from typing import ClassVar
+from enum import IntEnum
+from typing import Any, ClassVar
 
 import numpy as np
 import numpy.typing as npt
 
-INFO_FORMAT = 1
+INFO_FORMAT = 2
+SLOTS = 2
+BUILT_IN = 0xFF  # `active`: the model that the firmware was built with
+NO_ACTIVE = 0xFE  # `active`: no model at all
+NO_FAULT = 0  # `Fault.code`: what was said before is over
+
+
+class SlotState(IntEnum):
+    """What a flash slot holds."""
+
+    EMPTY = 0
+    VALID = 1
+    REVOKED = 2
+    UNUSABLE = 3
+    RECEIVING = 4
 
 
 class MalformedBody(ValueError):
@@ -38,7 +53,7 @@ class Body:
 
 @dataclass(frozen=True)
 class Numbers(Body):
-    """A body of unsigned little-endian numbers alone, in the order of the fields."""
+    """A body of a fixed layout, mostly unsigned little-endian numbers, in the order of the fields."""
 
     LAYOUT: ClassVar[struct.Struct]
 
@@ -56,10 +71,20 @@ class Numbers(Body):
 
 @dataclass(frozen=True)
 class Info(Body):
-    """Who the board is. Rates in mHz, scales in counts per 1000 g and 1000 degree/s."""
+    """Who the board is. Rates in mHz, scales in counts per 1000 g and 1000 degree/s, sizes in bytes.
+
+    Attributes:
+        active: the slot of the model, `BUILT_IN` or `NO_ACTIVE`.
+        slots: a `SlotState` each.
+        physical: this link is one whose user can touch the board.
+        may_update: a model update would be taken over this link now.
+        slot_bytes: the largest image that a slot takes; 0: the board has none.
+        arena_bytes, arena_used: memory for a model's states, and what the present model needs of it.
+    """
 
     TYPE: ClassVar[int] = 0x01
-    LAYOUT: ClassVar[struct.Struct] = struct.Struct("<BBB3sBBIIHHII8sII")
+    HEAD: ClassVar[struct.Struct] = struct.Struct("<BBB3sBBIIHHII8sII")
+    HEAD_2: ClassVar[struct.Struct] = struct.Struct("<B2sBIII")  # since format 2
     format: int = INFO_FORMAT
     abi: int = 0
     board: int = 255
@@ -74,34 +99,54 @@ class Info(Body):
     digest: bytes = bytes(8)
     lost_samples: int = 0
     dropped_frames: int = 0
+    active: int = NO_ACTIVE
+    slots: bytes = bytes(SLOTS)
+    flags: int = 0
+    slot_bytes: int = 0
+    arena_bytes: int = 0
+    arena_used: int = 0
     labels: tuple[str, ...] = ()
 
+    @property
+    def physical(self) -> bool:
+        """Whether this link is one whose user can touch the board."""
+        return bool(self.flags & 1)
+
+    @property
+    def may_update(self) -> bool:
+        """Whether a model update would be taken over this link now."""
+        return bool(self.flags & 2)
+
     def pack(self) -> bytes:
-        """The body's bytes."""
-        fixed = self.LAYOUT.pack(
+        """The body's bytes, in this object's format."""
+        body = self.HEAD.pack(
             self.format, self.abi, self.board, self.firmware, self.channels, len(self.labels), self.rate_mhz,
             self.model_rate_mhz, self.window, self.hop, self.accel_milli_lsb, self.gyro_milli_lsb, self.digest,
             self.lost_samples, self.dropped_frames,
         )  # fmt: skip
-        return fixed + b"".join(_text(label) for label in self.labels)
+        if self.format > 1:
+            body += self.HEAD_2.pack(
+                self.active, self.slots, self.flags, self.slot_bytes, self.arena_bytes, self.arena_used
+            )
+        return body + b"".join(_text(label) for label in self.labels)
 
     @classmethod
     def unpack(cls, body: bytes) -> Info:
-        """The reverse of `pack`; of a newer format only the number is known."""
-        if body and body[0] != INFO_FORMAT:
+        """The reverse of `pack`, for every format so far; of a newer one only the number is known."""
+        if body and not 1 <= body[0] <= INFO_FORMAT:
             return cls(format=body[0])
-        if len(body) < cls.LAYOUT.size:
-            raise MalformedBody
-        head = list(cls.LAYOUT.unpack_from(body))
+        head, rest = _split(cls.HEAD, body)
         count = head.pop(5)
+        later: list[Any] = [BUILT_IN if count else NO_ACTIVE, bytes(SLOTS), 0, 0, 0, 0]
+        if head[0] > 1:
+            later, rest = _split(cls.HEAD_2, rest)
         labels = []
-        rest = body[cls.LAYOUT.size :]
         for _ in range(count):
             label, rest = _split_text(rest)
             labels.append(label)
         if rest:
             raise MalformedBody
-        return replace(cls(*head), labels=tuple(labels))
+        return replace(cls(*head, *later), labels=tuple(labels))
 
 
 @dataclass(frozen=True, eq=False)
@@ -230,21 +275,35 @@ class Trace(Body):
 
 @dataclass(frozen=True)
 class Counters(Numbers):
-    """What the board counted since it started; 0 cycles per step is unmeasured."""
+    """What the board counted since it started, and its memory in bytes; 0 is unmeasured.
+
+    Older boards tell less, newer ones perhaps more: what is missing is 0, what is unknown is left out.
+    """
 
     TYPE: ClassVar[int] = 0x07
-    LAYOUT: ClassVar[struct.Struct] = struct.Struct("<6I")
+    LAYOUT: ClassVar[struct.Struct] = struct.Struct("<10I")
     samples: int
     lost: int
     dropped_frames: int
     crc_errors: int
     cycles_per_step: int
     longest_loop_us: int
+    stack_used: int = 0
+    stack_bytes: int = 0
+    arena_used: int = 0
+    arena_bytes: int = 0
+
+    @classmethod
+    def unpack(cls, body: bytes) -> Body:
+        """The reverse of `pack`."""
+        if len(body) < 24 or len(body) % 4:
+            raise MalformedBody
+        return super().unpack(body[: cls.LAYOUT.size].ljust(cls.LAYOUT.size, b"\0"))
 
 
 @dataclass(frozen=True)
 class Fault(Body):
-    """Something on the board failed."""
+    """Something on the board failed, or with the code `NO_FAULT`: does no longer."""
 
     TYPE: ClassVar[int] = 0x08
     code: int
@@ -264,6 +323,27 @@ class Fault(Body):
 
 
 @dataclass(frozen=True)
+class Update(Numbers):
+    """How far a model update is.
+
+    Attributes:
+        status: bw_status of the last chunk; not 0: go on from `received`.
+        active: as in `Info`.
+        received: bytes of the image that the board has.
+        size: bytes of the whole image; 0: there is no update.
+        digest: of the model on its way.
+    """
+
+    TYPE: ClassVar[int] = 0x09
+    LAYOUT: ClassVar[struct.Struct] = struct.Struct("<BBII8s")
+    status: int
+    active: int
+    received: int
+    size: int
+    digest: bytes
+
+
+@dataclass(frozen=True)
 class Unknown(Body):
     """A sound frame of a type that this bitwave does not know: a newer board. Readers pass over it."""
 
@@ -279,6 +359,13 @@ class Unknown(Body):
 def _text(text: str) -> bytes:
     raw = text.encode("ascii")
     return bytes([len(raw)]) + raw
+
+
+def _split(layout: struct.Struct, body: bytes) -> tuple[list[Any], bytes]:
+    """The values of a layout and what follows them."""
+    if len(body) < layout.size:
+        raise MalformedBody
+    return list(layout.unpack_from(body)), body[layout.size :]
 
 
 def _split_text(body: bytes) -> tuple[str, bytes]:

@@ -1,8 +1,16 @@
 """The `bitwave` metadata entry of a .tflite file: all that the network itself does not say.
 
-It is JSON, versioned by ``format``; readers take every older format. What comes before the network (scaling of raw
-counts) and after it (decision) has no third party, so the formulas stand here and simulator and core implement them
-independently.
+It is JSON, versioned by ``format``; readers take every older format. What comes before the network (resampling, scaling
+of raw counts) and after it (decision) has no third party, so the formulas stand here and simulator and core implement
+them independently.
+
+Resampling of the sensor's samples x[n] (rate s) to the model's y[k] (rate m), rates in mHz, per channel::
+
+    q(n, k) = n * m - k * s;  n is the first sample with q >= 0;  w = q * 2**15 // m
+    y[k]    = x[n] + (((x[n-1] - x[n]) * w + 2**14) >> 15);  y[0] = x[0]
+
+where |s - m| * 1000 <= m: y = x. A sensor with |s - m| * 2 > m is refused, and one slower than a model of hop 1 too:
+two windows would end with one sample. In the decision below, samples are those of the model's rate.
 
 Front end, per channel, int32 arithmetic, ``>>`` is the arithmetic shift (rounds toward minus infinity)::
 

@@ -1,4 +1,7 @@
-"""What a host asks of a board: one class per type. The board answers each with a `bitwave.frames.Status`."""
+"""What a host asks of a board: one class per type.
+
+The board answers each with a `bitwave.frames.Status`, after the frame asked for; an `UpdateChunk` only where flagged.
+"""
 
 from __future__ import annotations
 
@@ -69,3 +72,83 @@ class GetCounters(Body):
     """Asks for `Counters`."""
 
     TYPE: ClassVar[int] = 0x46
+
+
+@dataclass(frozen=True)
+class UpdateBegin(Numbers):
+    """Announces a model image, answered by `Update`: the same again goes on where it was.
+
+    Attributes:
+        size: of the image.
+        crc: CRC-32 of the whole image, as zlib's.
+        digest: first 8 bytes of the .tflite's SHA-256.
+    """
+
+    TYPE: ClassVar[int] = 0x47
+    LAYOUT: ClassVar[struct.Struct] = struct.Struct("<II8s")
+    size: int
+    crc: int
+    digest: bytes
+
+
+@dataclass(frozen=True)
+class UpdateChunk(Body):
+    """Bytes of the image, a multiple of 4 and at most `MAX_DATA`.
+
+    Without `ANSWER` the board says nothing as long as all goes well. Where a chunk is missing before this one, it says
+    so once, unasked, by an `Update`, and passes over all until the missing bytes come.
+    """
+
+    TYPE: ClassVar[int] = 0x48
+    ANSWER: ClassVar[int] = 1
+    MAX_DATA: ClassVar[int] = 480
+    offset: int
+    data: bytes
+    flags: int = 0
+
+    def pack(self) -> bytes:
+        """The body's bytes."""
+        return struct.pack("<BI", self.flags, self.offset) + self.data
+
+    @classmethod
+    def unpack(cls, body: bytes) -> UpdateChunk:
+        """The reverse of `pack`."""
+        if len(body) < 5:
+            raise MalformedBody
+        flags, offset = struct.unpack_from("<BI", body)
+        return cls(offset, body[5:], flags)
+
+
+@dataclass(frozen=True)
+class UpdateFinish(Body):
+    """Asks to verify the whole image and to run it from now on; answered by `Update`, and by `Info` if it does."""
+
+    TYPE: ClassVar[int] = 0x49
+
+
+@dataclass(frozen=True)
+class UpdateAbort(Body):
+    """Gives the update up."""
+
+    TYPE: ClassVar[int] = 0x4A
+
+
+@dataclass(frozen=True)
+class Rollback(Body):
+    """Back to the model before this one, at last to the one that is built in; `Info` follows."""
+
+    TYPE: ClassVar[int] = 0x4B
+
+
+@dataclass(frozen=True)
+class AllowUpdate(Body):
+    """Over a physical link: remote links may update the model for the next 60 seconds."""
+
+    TYPE: ClassVar[int] = 0x4C
+
+
+@dataclass(frozen=True)
+class Bootloader(Body):
+    """Over a physical link: restart into the bootloader."""
+
+    TYPE: ClassVar[int] = 0x4D

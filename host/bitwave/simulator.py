@@ -26,7 +26,7 @@ from .fixed import (
     tanh,
 )
 from .quantmodel import Dense, Int8Array, Int16Array, Lstm, QuantModel, Softmax
-from .simulator_stream import Decider, Event, front_end
+from .simulator_stream import Decider, Event, front_end, resample
 
 __all__ = [
     "Decider",
@@ -35,6 +35,7 @@ __all__ = [
     "Trace",
     "front_end",
     "fully_connected",
+    "resample",
     "run",
     "softmax",
     "stream_events",
@@ -118,27 +119,33 @@ def run(model: QuantModel, windows: Int8Array) -> Trace:
     return Trace(tuple(layers), tuple(dense), scores)
 
 
-def stream_events(model: QuantModel, raw: Int16Array) -> list[Event]:
-    """Events of a whole stream: window j covers the samples [j * hop, j * hop + steps).
+def stream_events(model: QuantModel, raw: Int16Array, rate_hz: float | None = None) -> list[Event]:
+    """Events of a whole stream: at the model's rate, window j covers the samples [j * hop, j * hop + steps).
 
     Args:
         model: with metadata.
         raw: (samples, channels) int16 counts.
+        rate_hz: of the samples; the model's where None.
+
+    Returns:
+        Events with indices of `raw`.
 
     Raises:
-        ModelError: the model has no metadata.
+        ModelError: the model has no metadata, or the rate does not suit it.
     """
     metadata = model.metadata
     if metadata is None:
         raise ModelError("the .tflite file has no bitwave metadata: labels, scaling and decision are unknown")
-    starts = range(0, len(raw) - model.steps + 1, metadata.hop)
+    resampled, sources = resample(metadata, raw, rate_hz)
+    starts = range(0, len(resampled) - model.steps + 1, metadata.hop)
     if not starts:
         return []
-    samples = front_end(metadata, model.input.zero_point, raw)
+    samples = front_end(metadata, model.input.zero_point, resampled)
     windows = np.stack([samples[start : start + model.steps] for start in starts])
     scores = run(model, windows).scores
     decider = Decider(metadata.decision, metadata.hop)
-    pushed = (decider.push(start + model.steps - 1, row) for start, row in zip(starts, scores, strict=True))
+    ends = (int(sources[start + model.steps - 1]) for start in starts)
+    pushed = (decider.push(end, row) for end, row in zip(ends, scores, strict=True))
     return [event for event in pushed if event is not None]
 
 

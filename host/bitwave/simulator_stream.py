@@ -1,4 +1,4 @@
-"""What comes before and after the network, as `bitwave.metadata` writes it down: front end and decision."""
+"""What comes before and after the network, as `bitwave.metadata` writes it down: resampling, front end and decision."""
 
 from __future__ import annotations
 
@@ -7,10 +7,13 @@ from dataclasses import dataclass
 import numpy as np
 import numpy.typing as npt
 
+from .errors import ModelError
 from .metadata import Decision, Metadata
 from .quantmodel import Int8Array, Int16Array
 
 RUN_LIMIT = 255
+PASS_PARTS = 1000
+WEIGHT_BITS = 15
 
 
 @dataclass(frozen=True)
@@ -18,7 +21,7 @@ class Event:
     """A recognised gesture.
 
     Attributes:
-        sample: index of the window's last sample, from 0.
+        sample: index of the sensor's sample with which the window ended, from 0.
         label: index of the class.
         score: averaged score of the class, 0..255.
     """
@@ -26,6 +29,37 @@ class Event:
     sample: int
     label: int
     score: int
+
+
+def resample(metadata: Metadata, raw: Int16Array, rate_hz: float | None) -> tuple[Int16Array, npt.NDArray[np.int64]]:
+    """Brings a sensor's samples to the model's rate by linear interpolation; formula in `bitwave.metadata`.
+
+    Args:
+        metadata: gives the model's rate and hop.
+        raw: (n, channels) int16 counts.
+        rate_hz: of the sensor; the model's where None.
+
+    Returns:
+        (k, channels) int16 counts at the model's rate, and (k,) the index in `raw` of the sample that each came with.
+
+    Raises:
+        ModelError: the rates are too far apart, or two windows could end with one sample.
+    """
+    model = round(metadata.rate_hz * 1000)
+    sensor = model if rate_hz is None else round(rate_hz * 1000)
+    distance = abs(sensor - model)
+    passes = distance * PASS_PARTS <= model
+    if sensor < 1 or distance * 2 > model or (not passes and metadata.hop < 2 and model > sensor):
+        raise ModelError(f"samples of {sensor / 1000:g} Hz do not suit a model of {model / 1000:g} Hz")
+    if passes or not len(raw):
+        return raw, np.arange(len(raw))
+    steps = np.arange(((len(raw) - 1) * model) // sensor + 1, dtype=np.int64)
+    newer = -(-steps * sensor // model)
+    weight = ((newer * model - steps * sensor) << WEIGHT_BITS) // model
+    new = raw[newer].astype(np.int64)
+    old = raw[np.maximum(newer - 1, 0)].astype(np.int64)
+    moved = new + (((old - new) * weight[:, None] + (1 << (WEIGHT_BITS - 1))) >> WEIGHT_BITS)
+    return moved.astype(np.int16), newer
 
 
 def front_end(metadata: Metadata, zero_point: int, raw: Int16Array) -> Int8Array:

@@ -15,8 +15,22 @@ from typing import NamedTuple
 
 from cobs import cobs
 
-from .frames import Body, Counters, Event, Fault, Info, MalformedBody, Samples, Scores, Status, Trace, Unknown
-from .requests import GetCounters, GetInfo, Parity, Recognise, SelfTest, Stream
+from .frames import Body, Counters, Event, Fault, Info, MalformedBody, Samples, Scores, Status, Trace, Unknown, Update
+from .requests import (
+    AllowUpdate,
+    Bootloader,
+    GetCounters,
+    GetInfo,
+    Parity,
+    Recognise,
+    Rollback,
+    SelfTest,
+    Stream,
+    UpdateAbort,
+    UpdateBegin,
+    UpdateChunk,
+    UpdateFinish,
+)
 
 MAX_PAYLOAD = 512
 MAX_FRAME = MAX_PAYLOAD + 2 + 3  # CRC and COBS overhead, without the delimiter
@@ -25,8 +39,9 @@ _HEADER = struct.Struct("<BHI")
 BODIES: dict[int, type[Body]] = {
     body.TYPE: body
     for body in (
-        Info, Samples, Event, Scores, Status, Trace, Counters, Fault,
+        Info, Samples, Event, Scores, Status, Trace, Counters, Fault, Update,
         GetInfo, Stream, Recognise, SelfTest, Parity, GetCounters,
+        UpdateBegin, UpdateChunk, UpdateFinish, UpdateAbort, Rollback, AllowUpdate, Bootloader,
     )
 }  # fmt: skip
 

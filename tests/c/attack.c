@@ -98,8 +98,12 @@ static void exercise(const bw_model *model) {
     }
     if (model->hop > 0) {
         bw_recognizer recognizer;
-        must(bw_recognizer_init(&recognizer, model, recognizer_arena, recognizer_size), "recognizer");
-        for (int i = 0; i < 3 * model->hop && i < 40; ++i) {
+        const uint32_t sensor = model->rate_mhz / 100u * (50u + random_below(101));
+        const bw_status status = bw_recognizer_init(&recognizer, model, sensor, recognizer_arena, recognizer_size);
+        if (status != BW_OK && status != BW_RATE_MISMATCH) {
+            fail("recognizer", (size_t)status);
+        }
+        for (int i = 0; status == BW_OK && i < 3 * model->hop && i < 40; ++i) {
             bw_event event;
             for (uint32_t c = 0; c < model->channels; ++c) {
                 sample[c] = (int16_t)((int)random_below(65536) - 32768);
@@ -194,11 +198,12 @@ static void talk(const uint8_t *image, size_t size, uint32_t count) {
                             model.channels,
                             model.rate_mhz,
                             model.accel_milli_lsb_per_g,
-                            model.gyro_milli_lsb_per_dps};
+                            model.gyro_milli_lsb_per_dps,
+                            {BW_LINK_PHYSICAL, BW_LINK_REMOTE}};
     const size_t arena_size = bw_app_arena_size(&model);
     void *arena = block(arena_size);
     int16_t *sample = block(model.channels * sizeof *sample);
-    must(bw_app_init(&app, &board, &model, arena, arena_size), "app");
+    must(bw_app_init(&app, &board, &model, NULL, arena, arena_size), "app");
     bw_wire_reset(&decoders[0]);
     bw_wire_reset(&decoders[1]);
     for (uint32_t round = 0; round < count; ++round) {

@@ -127,13 +127,18 @@ class EmulatedCore:
         size = count * (3 * steps * sum(shape.hidden) + shape.classes)
         return parse_values(self.machine.read("bw_emu_output", size), shape, count, steps)
 
-    def recognise(self, raw: Int16Array) -> list[WindowResult]:
+    def recognise(self, raw: Int16Array, rate_hz: float | None = None) -> list[WindowResult]:
         """Feeds a stream to a recognizer that was just reset; one result per window that ends.
 
         Args:
             raw: (samples, channels) int16 counts.
+            rate_hz: of the samples; the model's where None.
+
+        Raises:
+            ImageError: the model cannot recognise, or not samples of this rate.
         """
-        self._check(self.machine.call("bw_emu_recognizer_start"), ImageError)
+        rate_mhz = 0 if rate_hz is None else round(rate_hz * 1000)
+        self._check(self.machine.call("bw_emu_recognizer_start", rate_mhz), ImageError)
         batch = self.machine.symbols["bw_emu_output"].size // _RESULT.itemsize  # at most one result per sample
         batch = min(batch, self.machine.symbols["bw_emu_input"].size // (2 * self.shape.channels))
         found: list[WindowResult] = []

@@ -3,7 +3,7 @@
  * The caller owns all memory: the model image is constant, every state lives in an arena whose size the core tells.
  * No allocation, no floating point, no global state. All functions are reentrant on distinct objects.
  *
- *   raw sample --front end--> int8 --LSTM lanes--> hidden --head--> scores --decision--> event
+ *   raw sample --resampler--> model's rate --front end--> int8 --LSTM lanes--> hidden --head--> scores --decision--> event
  *
  * An image is validated once, by bw_model_open(); everything behind it trusts what it then says.
  */
@@ -57,7 +57,13 @@ extern "C" {
     X(BW_MODEL_MISMATCH, 11, "the model wants other channels or another scale") \
     X(BW_BAD_COMMAND, 12, "unknown or malformed command")                       \
     X(BW_BAD_STATE, 13, "the command does not fit what came before")            \
-    X(BW_TOO_LARGE, 14, "the answer would not fit into the queue")
+    X(BW_TOO_LARGE, 14, "the answer would not fit into the queue")              \
+    X(BW_RATE_MISMATCH, 15, "the sensor's rate does not suit the model")        \
+    X(BW_NOT_ALLOWED, 16, "not over this link: allow it over USB first")        \
+    X(BW_FLASH_FAILED, 17, "the flash did not keep what was written")           \
+    X(BW_NO_SLOTS, 18, "this board has no model slots")                         \
+    X(BW_BUSY, 19, "another link is sending a model just now")                  \
+    X(BW_NOTHING_OLDER, 20, "there is no older model to go back to")
 
 typedef enum bw_status {
 #define BW_STATUS_ENTRY(name, number, text) name = number,
@@ -216,21 +222,39 @@ typedef enum bw_event_kind {
 
 typedef struct bw_event {
     bw_event_kind kind;
-    uint32_t sample; /* index since the reset of the window's last sample */
+    uint32_t sample; /* index since the reset of the sensor's sample with which the window ended */
     uint8_t label;
     uint8_t score; /* smoothed, 0..255 */
 } bw_event;
 
+/* The sensor's samples x[n], n / sensor rate s apart, to the model's y[k], k / model rate m apart: y[k] lies between
+ * two samples, q / m of their distance before the newer one x[n], with
+ *
+ *   q(n, k) = n * m - k * s      n is the first sample with q >= 0
+ *   w       = q * 2^15 / m       rounded down
+ *   y[k]    = x[n] + (((x[n-1] - x[n]) * w + 2^14) >> 15)
+ *
+ * per channel, >> rounding toward minus infinity. y[0] = x[0]. Rates are in mHz. Where |s - m| * 1000 <= m there is no
+ * resampling: y = x. Beyond |s - m| * 2 > m the sensor is refused. */
+typedef struct bw_resampler {
+    uint32_t sensor_mhz; /* 0: samples pass through */
+    uint32_t model_mhz;
+    int32_t phase;   /* q of the next model sample at the sensor's last one; below 0 */
+    int16_t *last;   /* [channels] the sensor's last sample */
+    int16_t *sample; /* [channels] at the model's rate */
+} bw_resampler;
+
 typedef struct bw_recognizer {
     const bw_model *model;
     bw_network network;
-    uint16_t *remaining; /* [lanes] samples until the lane's window is full; 0: idle */
+    bw_resampler resampler;
+    uint16_t *remaining; /* [lanes] model samples until the lane's window is full; 0: idle */
     uint16_t *averages;  /* [classes] Q8.8 */
     int8_t *input;       /* [channels] */
     int8_t *scores;      /* [classes] of the last window that ended */
-    uint32_t samples;    /* since the reset */
-    uint32_t wait;       /* samples until the next event is allowed */
-    uint16_t until_start; /* samples until the next window starts */
+    uint32_t samples;    /* of the sensor, since the reset */
+    uint32_t wait;       /* model samples until the next event is allowed */
+    uint16_t until_start; /* model samples until the next window starts */
     uint8_t next_lane;
     uint8_t started; /* a window has ended since the reset */
     uint8_t run;     /* windows in a row that `last` has passed */
@@ -240,13 +264,85 @@ typedef struct bw_recognizer {
 /* 0 for a model that is network only. */
 size_t bw_recognizer_arena_size(const bw_model *model);
 
-/* Starts reset. BW_NETWORK_ONLY for a model without front end. */
-BW_MUST_CHECK bw_status bw_recognizer_init(bw_recognizer *recognizer, const bw_model *model, void *arena, size_t size);
+/* Starts reset, for a sensor of this rate. BW_NETWORK_ONLY for a model without front end; BW_RATE_MISMATCH for a rate
+ * that cannot be resampled to the model's, or would let two windows end with one sample (a faster model of hop 1). */
+BW_MUST_CHECK bw_status bw_recognizer_init(bw_recognizer *recognizer, const bw_model *model, uint32_t sensor_mhz,
+                                           void *arena, size_t size);
 
 void bw_recognizer_reset(bw_recognizer *recognizer);
 
 /* One raw sample [channels] in, at most one event out. */
 void bw_recognizer_push(bw_recognizer *recognizer, const int16_t sample[], bw_event *event);
+
+/* ---- slots: models in flash, beside the built-in one ------------------------------------------------------------------- */
+
+#define BW_SLOTS 2u
+#define BW_BUILT_IN 0xFFu   /* in place of a slot's number: the model that the firmware was built with */
+#define BW_SLOT_HEADER 32u  /* bytes before the image */
+#define BW_DIGEST 8u        /* bytes of the .tflite's SHA-256 that name a model */
+
+/* NOR flash that is mapped into memory; an erased word is all ones, and writing only clears bits. The core writes no
+ * word more than twice without an erase between. Both functions return BW_OK or BW_FLASH_FAILED, when the flash has finished. */
+typedef struct bw_flash {
+    void *context;
+    const void *slots[BW_SLOTS]; /* where each slot can be read, BW_ALIGNMENT-aligned: models run from there */
+    uint32_t page_size;          /* bytes that one erase clears */
+    uint32_t slot_pages;         /* of each slot */
+    bw_status (*erase)(void *context, uint32_t slot, uint32_t page);
+    bw_status (*program)(void *context, uint32_t slot, uint32_t offset, const uint32_t words[], uint32_t count);
+} bw_flash;
+
+typedef enum bw_slot_state {
+    BW_SLOT_EMPTY = 0,     /* or never finished */
+    BW_SLOT_VALID = 1,
+    BW_SLOT_REVOKED = 2,   /* rolled back */
+    BW_SLOT_UNUSABLE = 3,  /* corrupt, of another version, or not for this board */
+    BW_SLOT_RECEIVING = 4
+} bw_slot_state;
+
+/* What a model must pass beside bw_model_open(), e.g. its known answer. */
+typedef bw_status (*bw_model_check)(void *context, const bw_model *model);
+
+/* What an update is known by: the same again after a lost link goes on where it was. */
+typedef struct bw_update {
+    uint32_t size;  /* of the image, a multiple of four */
+    uint32_t crc;   /* CRC-32 of the whole image */
+    uint8_t digest[BW_DIGEST];
+} bw_update;
+
+typedef struct bw_slots {
+    const bw_flash *flash;
+    bw_model_check check;
+    void *check_context;
+    bw_model model; /* of the active slot */
+    uint8_t states[BW_SLOTS]; /* bw_slot_state */
+    uint32_t generations[BW_SLOTS]; /* newest is largest; 0: unknown */
+    uint8_t active;    /* slot, or BW_BUILT_IN */
+    uint8_t receiving; /* slot, or BW_BUILT_IN: no update */
+    bw_update update;
+    uint32_t received; /* bytes of the image */
+    uint32_t erased;   /* bytes of the slot */
+} bw_slots;
+
+/* Finds the newest valid model: slots->active and slots->model; BW_BUILT_IN where there is none. */
+void bw_slots_open(bw_slots *slots, const bw_flash *flash, bw_model_check check, void *context);
+
+/* Largest image that fits, in bytes. */
+uint32_t bw_slots_room(const bw_flash *flash);
+
+/* Starts an update into the slot that is not active, or goes on with the same one: slots->received tells where. */
+BW_MUST_CHECK bw_status bw_slots_begin(bw_slots *slots, const bw_update *update);
+
+/* The next bytes of the image, a multiple of four: erases where a page begins. After BW_FLASH_FAILED the update is over. */
+BW_MUST_CHECK bw_status bw_slots_write(bw_slots *slots, const uint8_t bytes[], uint32_t size);
+
+/* Verifies the whole image and makes it the active model, with one last word. A refused image ends the update. */
+BW_MUST_CHECK bw_status bw_slots_finish(bw_slots *slots);
+
+void bw_slots_abort(bw_slots *slots);
+
+/* Gives up the active slot for the next older valid one, or for the built-in model. */
+BW_MUST_CHECK bw_status bw_slots_rollback(bw_slots *slots);
 
 /* ---- wire: payloads to frames and back ---------------------------------------------------------------------------- */
 
@@ -265,13 +361,52 @@ typedef enum bw_frame_type {
     BW_FRAME_TRACE = 0x06,
     BW_FRAME_COUNTERS = 0x07,
     BW_FRAME_FAULT = 0x08,
+    BW_FRAME_UPDATE = 0x09,
     BW_COMMAND_INFO = 0x41,
     BW_COMMAND_STREAM = 0x42,
     BW_COMMAND_RECOGNISE = 0x43,
     BW_COMMAND_SELF_TEST = 0x44,
     BW_COMMAND_PARITY = 0x45,
-    BW_COMMAND_COUNTERS = 0x46
+    BW_COMMAND_COUNTERS = 0x46,
+    BW_COMMAND_UPDATE_BEGIN = 0x47,
+    BW_COMMAND_UPDATE_CHUNK = 0x48,
+    BW_COMMAND_UPDATE_FINISH = 0x49,
+    BW_COMMAND_UPDATE_ABORT = 0x4A,
+    BW_COMMAND_ROLLBACK = 0x4B,
+    BW_COMMAND_ALLOW_UPDATE = 0x4C,
+    BW_COMMAND_BOOTLOADER = 0x4D
 } bw_frame_type;
+
+/* Bodies, in order of their bytes; every command but UPDATE_CHUNK is answered by STATUS, after the frame it asks for.
+ *
+ * INFO      format u8 = 2, image ABI u8, board u8, firmware u8[3], channels u8, labels u8, sensor rate u32 mHz, model rate
+ *           u32 mHz, window u16, hop u16, accel scale u32, gyro scale u32, digest u8[8], lost samples u32, dropped frames
+ *           u32; since format 2: active u8 (slot, BW_BUILT_IN; 0xFE: no model), slot states u8[2], flags u8
+ *           (BW_INFO_...), room of a slot u32 (0: no slots), arena size u32, arena used by the model u32;
+ *           then the labels: length u8 and ASCII. Sent unasked on both links when the model has changed.
+ * SAMPLES   first u32, channels u8, count u8, count times: time since the sample before u16 us, channels i16
+ * EVENT     sample u32, label u8, score u8
+ * SCORES    sample u32, count u8, scores i8
+ * STATUS    command type u8, command sequence u16, bw_status u8, text
+ * TRACE     step u16, layer u8, hidden count u8, hidden i8, cell i16
+ * COUNTERS  samples u32, lost u32, dropped frames u32, CRC errors u32, cycles per step u32, longest loop u32 us, stack used
+ *           u32, stack size u32, arena used u32, arena size u32; 0: unmeasured. Readers take longer and shorter ones.
+ * FAULT     bw_fault u8, text
+ * UPDATE    bw_status u8 of the last chunk, active u8, received u32, size u32 (0: no update), digest u8[8]
+ *
+ * INFO, SELF_TEST, COUNTERS, UPDATE_FINISH, UPDATE_ABORT, ROLLBACK, ALLOW_UPDATE, BOOTLOADER   empty
+ * STREAM, RECOGNISE   on u8
+ * PARITY              first step u16, count u8, flags u8 (BW_PARITY_...), int8 input
+ * UPDATE_BEGIN        size u32, CRC-32 of the image u32, digest u8[8]; answered by UPDATE and STATUS. The same as the
+ *                     update under way goes on at UPDATE's `received`, over whatever link
+ * UPDATE_CHUNK        flags u8 (BW_CHUNK_ANSWER), offset u32, bytes of the image (a multiple of 4, BW_UPDATE_CHUNK at most).
+ *                     Answered by UPDATE and STATUS where flagged, else not at all; but where one cannot be taken (a
+ *                     chunk before it was lost), one unasked UPDATE tells from where to send again. What was received
+ *                     already is passed over. So a host sends several ahead and flags the last
+ * UPDATE_FINISH       answered by UPDATE, INFO on both links where the model has changed, STATUS
+ *
+ * UPDATE_... and ROLLBACK need a physical link, or on a remote one the window of BW_ALLOW_US that ALLOW_UPDATE over a
+ * physical link opens, or bw_app_allow_update(). BOOTLOADER and ALLOW_UPDATE need a physical link. */
 
 typedef struct bw_frame {
     uint8_t type;
@@ -304,9 +439,30 @@ int bw_wire_receive(bw_wire_decoder *decoder, uint8_t byte, bw_frame *frame);
 #define BW_APP_QUEUE 2048u       /* bytes of payloads that wait on one link */
 #define BW_APP_BATCH 8u          /* samples per SAMPLES frame at most */
 #define BW_APP_BATCH_US 50000u   /* age at which a batch is sent anyway */
-#define BW_INFO_FORMAT 1u
+#define BW_INFO_FORMAT 2u
+#define BW_INFO_PHYSICAL 1u      /* this link is a physical one */
+#define BW_INFO_MAY_UPDATE 2u    /* an update would be taken over this link now */
+#define BW_NO_ACTIVE 0xFEu       /* INFO's active: there is no model at all */
 #define BW_PARITY_RESET 1u
 #define BW_PARITY_FINISH 2u
+#define BW_CHUNK_ANSWER 1u
+#define BW_UPDATE_CHUNK 480u     /* bytes of the image in a chunk at most */
+#define BW_ALLOW_US 60000000u    /* how long remote links may update once allowed */
+#define BW_UPDATE_IDLE_US 5000000u /* after this, another link may start an update of its own */
+
+typedef enum bw_fault {
+    BW_FAULT_NONE = 0,        /* what was said before is over */
+    BW_FAULT_NO_SENSOR = 1,   /* none found: no samples will come */
+    BW_FAULT_SENSOR_LOST = 2, /* it stopped answering; the board goes on trying */
+    BW_FAULT_SELF_TEST = 3,   /* the model does not give its known answer on this board */
+    BW_FAULT_FLASH = 4,
+    BW_FAULT_OTHER = 255
+} bw_fault;
+
+typedef enum bw_link_kind {
+    BW_LINK_REMOTE = 0,  /* anybody nearby */
+    BW_LINK_PHYSICAL = 1 /* whoever holds the cable */
+} bw_link_kind;
 
 /* What the board knows about itself; constant. */
 typedef struct bw_board {
@@ -316,13 +472,16 @@ typedef struct bw_board {
     uint32_t rate_mhz; /* of the sensor */
     uint32_t accel_milli_lsb_per_g;
     uint32_t gyro_milli_lsb_per_dps;
+    uint8_t link_kinds[BW_APP_LINKS]; /* bw_link_kind */
 } bw_board;
 
 /* What the board measures; it may write here at any time. */
 typedef struct bw_board_counters {
-    uint32_t lost_samples;
-    uint32_t cycles_per_step; /* 0: unmeasured */
+    uint32_t lost_samples; /* bw_app_lost() adds to it */
+    uint32_t cycles_per_step; /* 0: unmeasured, as all the others */
     uint32_t longest_loop_us;
+    uint32_t stack_used; /* high-water, bytes */
+    uint32_t stack_size;
 } bw_board_counters;
 
 typedef struct bw_app_link {
@@ -341,7 +500,21 @@ typedef struct bw_app_link {
 
 typedef struct bw_app {
     const bw_board *board;
-    const bw_model *model; /* or NULL */
+    const bw_model *model; /* built in, slots.model, or NULL */
+    const bw_model *built_in;
+    bw_status built_in_status; /* of its known answer at the start */
+    uint8_t *arena;
+    size_t arena_size;
+    bw_slots slots;           /* slots.flash NULL: the board has none */
+    uint8_t update_link;      /* who sends the update; BW_APP_LINKS: nobody */
+    uint8_t update_refused;   /* a chunk was refused and its sender told so */
+    uint8_t update_status;    /* bw_status of the last chunk */
+    uint32_t update_us;       /* time of the last chunk */
+    uint8_t allowed;          /* remote links may update */
+    uint32_t allowed_us;      /* since when */
+    uint8_t bootloader;       /* asked for */
+    uint32_t events;          /* gestures since the start */
+    uint8_t last_event[6];    /* body of the last EVENT frame; zeros before the first */
     bw_status can_recognise;
     bw_recognizer recognizer;
     bw_network parity; /* one lane of its own: parity may run while recognising */
@@ -359,13 +532,18 @@ typedef struct bw_app {
     bw_board_counters counters;
 } bw_app;
 
-/* Bytes that the app needs for the model's states; `model` may be NULL. */
+/* Bytes of arena that the app needs for a model; `model` may be NULL. To take any update of models that need up to R for
+ * the recognizer and N for one lane (bw_recognizer_arena_size(), bw_network_arena_size()), the arena has R + N bytes. */
 size_t bw_app_arena_size(const bw_model *model);
 
-/* `model` may be NULL: the app then streams, and recognise answers BW_NO_MODEL. The same for a model of other channels
- * or another scale than the board's, with BW_MODEL_MISMATCH. `board` and `model` must outlive the app. */
-BW_MUST_CHECK bw_status bw_app_init(bw_app *app, const bw_board *board, const bw_model *model, void *arena,
-                                    size_t size);
+/* Chooses the model: the newest valid one of the flash slots, else `built_in`, and runs its known answer. Both may be NULL:
+ * without any model the app streams, and recognise answers BW_NO_MODEL. The same for a built-in model of other channels
+ * or another scale than the board's, with BW_MODEL_MISMATCH. Everything given must outlive the app. */
+BW_MUST_CHECK bw_status bw_app_init(bw_app *app, const bw_board *board, const bw_model *built_in,
+                                    const bw_flash *flash, void *arena, size_t size);
+
+/* The board's facts have changed (another sensor was found, of another rate); the channels must not. */
+void bw_app_board_changed(bw_app *app);
 
 /* Bytes that came over a link, in any portions. */
 void bw_app_receive(bw_app *app, uint32_t link, const uint8_t bytes[], size_t size);
@@ -379,8 +557,24 @@ void bw_app_tick(bw_app *app, uint32_t time_us);
 /* Up to `capacity` bytes to send over a link; returns how many. 0: nothing waits. */
 size_t bw_app_transmit(bw_app *app, uint32_t link, uint8_t out[], size_t capacity);
 
-/* Tells both links about a fault of the board; `text` is cut at 64 characters. */
+/* Samples that the sensor or the board lost: their indices stay out, and recognition starts afresh. */
+void bw_app_lost(bw_app *app, uint32_t samples);
+
+/* Tells both links about a fault of the board, or with BW_FAULT_NONE its end; `text` is cut at 64 characters. */
 void bw_app_fault(bw_app *app, uint8_t code, const char *text);
+
+/* Opens the window for updates over remote links, as ALLOW_UPDATE does: for a board with another proof of presence. */
+void bw_app_allow_update(bw_app *app);
+
+/* Whether somebody has asked for the bootloader; the board sends what waits and goes there. */
+int bw_app_wants_bootloader(const bw_app *app);
+
+/* Whether any link streams or recognises: what a lamp could show. */
+int bw_app_streams(const bw_app *app);
+int bw_app_recognises(const bw_app *app);
+
+/* The body of an INFO frame for a link, to be read without a command; returns its size. */
+size_t bw_app_info(const bw_app *app, uint32_t link, uint8_t body[BW_WIRE_BODY]);
 
 #ifdef __cplusplus
 }

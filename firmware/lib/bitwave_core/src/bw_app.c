@@ -2,6 +2,7 @@
 #include "bw_body.h"
 #include "bw_commands.h"
 #include "bw_link.h"
+#include "bw_resampler.h"
 
 enum { FAULT_TEXT = 64, NOBODY = BW_APP_LINKS };
 
@@ -23,31 +24,79 @@ static bw_status fits_board(const bw_model *model, const bw_board *board) {
     return same ? BW_OK : BW_MODEL_MISMATCH;
 }
 
-bw_status bw_app_init(bw_app *app, const bw_board *board, const bw_model *model, void *arena, size_t size) {
+/* What a model of a slot must pass. Its known answer is computed behind the states of the model in use, where only the
+ * parity command's are: recognition goes on. */
+static bw_status check_model(void *context, const bw_model *model) {
+    bw_app *app = context;
+    const size_t used = app->model != NULL ? bw_recognizer_arena_size(app->model) : 0u;
+    bw_resampler resampler;
+    bw_status status = fits_board(model, app->board);
+    if (status == BW_OK && app->board->rate_mhz != 0) { /* 0: no sensor yet */
+        status = bw_resampler_init(&resampler, app->board->rate_mhz, model->rate_mhz, model->hop);
+    }
+    if (status != BW_OK) {
+        return status;
+    }
+    if (bw_app_arena_size(model) > app->arena_size) {
+        return BW_ARENA_SMALL;
+    }
+    app->parity_link = NOBODY;
+    return bw_self_test(model, app->arena + used, app->arena_size - used);
+}
+
+void bw_app_use_model(bw_app *app) {
+    const bw_model *model = app->slots.active == BW_BUILT_IN ? app->built_in : &app->slots.model;
+    app->model = model;
+    app->parity_link = NOBODY;
+    app->can_recognise = fits_board(model, app->board);
+    if (model != NULL && model == app->built_in && app->built_in_status != BW_OK) {
+        app->can_recognise = app->built_in_status;
+    }
+    if (model != NULL) {
+        const size_t recognizer_size = bw_recognizer_arena_size(model);
+        const size_t rest = app->arena_size - recognizer_size;
+        bw_status status = bw_network_init(&app->parity, model, 1, app->arena + recognizer_size, rest);
+        if (status == BW_OK && app->can_recognise == BW_OK) {
+            status = bw_recognizer_init(&app->recognizer, model, app->board->rate_mhz, app->arena, recognizer_size);
+        }
+        app->can_recognise = app->can_recognise == BW_OK ? status : app->can_recognise;
+    }
+    for (uint32_t link = 0; link < BW_APP_LINKS && app->can_recognise != BW_OK; ++link) {
+        app->links[link].recognise = 0;
+    }
+}
+
+bw_status bw_app_init(bw_app *app, const bw_board *board, const bw_model *built_in, const bw_flash *flash, void *arena,
+                      size_t size) {
     if (board->channels < 1 || board->channels > BW_MAX_CHANNELS) {
         return BW_BAD_ARGUMENT;
     }
-    if (size < bw_app_arena_size(model)) {
+    if (size < bw_app_arena_size(built_in) || (uintptr_t)arena % BW_ALIGNMENT != 0) {
         return BW_ARENA_SMALL;
     }
     memset(app, 0, sizeof *app);
     app->board = board;
-    app->model = model;
-    app->can_recognise = fits_board(model, board);
-    app->parity_link = NOBODY;
+    app->built_in = built_in;
+    app->arena = arena;
+    app->arena_size = size;
+    app->update_link = NOBODY;
     for (uint32_t link = 0; link < BW_APP_LINKS; ++link) {
         bw_link_reset(&app->links[link]);
     }
-    if (model == NULL) {
-        return BW_OK;
+    if (built_in != NULL) {
+        app->built_in_status = bw_self_test(built_in, arena, size);
+        if (app->built_in_status != BW_OK) {
+            bw_app_fault(app, BW_FAULT_SELF_TEST, bw_status_text(app->built_in_status));
+        }
     }
-    const size_t recognizer_size = bw_recognizer_arena_size(model);
-    bw_status status = bw_network_init(&app->parity, model, 1, (uint8_t *)arena + recognizer_size,
-                                       size - recognizer_size);
-    if (status == BW_OK && model->hop > 0) {
-        status = bw_recognizer_init(&app->recognizer, model, arena, recognizer_size);
-    }
-    return status;
+    bw_slots_open(&app->slots, flash, check_model, app);
+    bw_app_use_model(app);
+    return BW_OK;
+}
+
+void bw_app_board_changed(bw_app *app) {
+    bw_app_flush(app);
+    bw_app_use_model(app);
 }
 
 void bw_app_receive(bw_app *app, uint32_t link, const uint8_t bytes[], size_t size) {
@@ -135,6 +184,8 @@ static void recognise_sample(bw_app *app, const int16_t sample[]) {
     bw_put_u32(&gesture, app->samples);
     bw_put_u8(&gesture, event.label);
     bw_put_u8(&gesture, event.score);
+    memcpy(app->last_event, bytes, sizeof app->last_event);
+    ++app->events;
     for (uint32_t link = 0; link < BW_APP_LINKS; ++link) {
         if (app->links[link].recognise) {
             bw_link_send(&app->links[link], BW_FRAME_EVENT, app->time_us, bytes, gesture.size);
@@ -142,8 +193,16 @@ static void recognise_sample(bw_app *app, const int16_t sample[]) {
     }
 }
 
-void bw_app_sample(bw_app *app, uint32_t time_us, const int16_t sample[]) {
+/* The window for updates closes by itself. */
+static void set_time(bw_app *app, uint32_t time_us) {
     app->time_us = time_us;
+    if (app->allowed && time_us - app->allowed_us >= BW_ALLOW_US) {
+        app->allowed = 0;
+    }
+}
+
+void bw_app_sample(bw_app *app, uint32_t time_us, const int16_t sample[]) {
+    set_time(app, time_us);
     if (bw_app_streams(app)) {
         batch_sample(app, sample);
     }
@@ -154,11 +213,27 @@ void bw_app_sample(bw_app *app, uint32_t time_us, const int16_t sample[]) {
 }
 
 void bw_app_tick(bw_app *app, uint32_t time_us) {
-    app->time_us = time_us;
+    set_time(app, time_us);
     if (app->batch_count > 0 && time_us - app->batch_time_us >= BW_APP_BATCH_US) {
         bw_app_flush(app);
     }
 }
+
+void bw_app_lost(bw_app *app, uint32_t samples) {
+    bw_app_flush(app); /* a frame's samples follow one another */
+    app->samples += samples;
+    app->counters.lost_samples += samples;
+    if (app->can_recognise == BW_OK) {
+        bw_recognizer_reset(&app->recognizer);
+    }
+}
+
+void bw_app_allow_update(bw_app *app) {
+    app->allowed = 1;
+    app->allowed_us = app->time_us;
+}
+
+int bw_app_wants_bootloader(const bw_app *app) { return app->bootloader; }
 
 void bw_app_fault(bw_app *app, uint8_t code, const char *text) {
     uint8_t bytes[2 + FAULT_TEXT];

@@ -2,14 +2,14 @@
 
 #include "bw_body.h"
 #include "bw_link.h"
+#include "bw_update.h"
 
 enum {
     STATUS_TEXT = 64,
     STATUS_FIXED = 5, /* command type u8, command sequence u16, status u8, text length u8 */
     TRACE_FIXED = 4,  /* step u16, layer u8, hidden count u8 */
     SCORES_FIXED = 5, /* sample u32, count u8 */
-    PARITY_FIXED = 4, /* first step u16, count u8, flags u8 */
-    DIGEST_SIZE = 8
+    PARITY_FIXED = 4  /* first step u16, count u8, flags u8 */
 };
 
 static void send(bw_app *app, uint32_t link, bw_frame_type type, const bw_body *body) {
@@ -25,11 +25,12 @@ static void put_labels(bw_body *body, const bw_model *model) {
     }
 }
 
-static bw_status send_info(bw_app *app, uint32_t link) {
-    static const uint8_t no_digest[DIGEST_SIZE] = {0};
+size_t bw_app_info(const bw_app *app, uint32_t link, uint8_t bytes[BW_WIRE_BODY]) {
+    static const uint8_t no_digest[BW_DIGEST] = {0};
     const bw_board *board = app->board;
     const bw_model *model = app->model;
-    bw_body body = {app->answer, 0};
+    const uint32_t from = link < BW_APP_LINKS ? link : 0u;
+    bw_body body = {bytes, 0};
     bw_put_u8(&body, BW_INFO_FORMAT);
     bw_put_u8(&body, BW_IMAGE_ABI);
     bw_put_u8(&body, board->kind);
@@ -42,17 +43,28 @@ static bw_status send_info(bw_app *app, uint32_t link) {
     bw_put_u16(&body, model != NULL ? model->hop : 0u);
     bw_put_u32(&body, board->accel_milli_lsb_per_g);
     bw_put_u32(&body, board->gyro_milli_lsb_per_dps);
-    bw_put_bytes(&body, model != NULL ? model->digest : no_digest, DIGEST_SIZE);
+    bw_put_bytes(&body, model != NULL ? model->digest : no_digest, BW_DIGEST);
     bw_put_u32(&body, app->counters.lost_samples);
-    bw_put_u32(&body, app->links[link].dropped_frames);
+    bw_put_u32(&body, app->links[from].dropped_frames);
+    bw_put_u8(&body, model != NULL ? app->slots.active : BW_NO_ACTIVE);
+    bw_put_bytes(&body, app->slots.states, BW_SLOTS);
+    bw_put_u8(&body, (board->link_kinds[from] == BW_LINK_PHYSICAL ? BW_INFO_PHYSICAL : 0u) |
+                         (bw_update_may(app, from) == BW_OK ? BW_INFO_MAY_UPDATE : 0u));
+    bw_put_u32(&body, bw_slots_room(app->slots.flash));
+    bw_put_u32(&body, (uint32_t)app->arena_size);
+    bw_put_u32(&body, (uint32_t)bw_app_arena_size(model));
     if (model != NULL) {
         put_labels(&body, model);
     }
-    send(app, link, BW_FRAME_INFO, &body);
-    return BW_OK;
+    return body.size;
 }
 
-static bw_status send_counters(bw_app *app, uint32_t link) {
+void bw_send_info(bw_app *app, uint32_t link) {
+    const bw_body body = {app->answer, bw_app_info(app, link, app->answer)};
+    send(app, link, BW_FRAME_INFO, &body);
+}
+
+static void send_counters(bw_app *app, uint32_t link) {
     bw_body body = {app->answer, 0};
     bw_put_u32(&body, app->samples);
     bw_put_u32(&body, app->counters.lost_samples);
@@ -60,8 +72,11 @@ static bw_status send_counters(bw_app *app, uint32_t link) {
     bw_put_u32(&body, app->links[link].decoder.errors);
     bw_put_u32(&body, app->counters.cycles_per_step);
     bw_put_u32(&body, app->counters.longest_loop_us);
+    bw_put_u32(&body, app->counters.stack_used);
+    bw_put_u32(&body, app->counters.stack_size);
+    bw_put_u32(&body, (uint32_t)bw_app_arena_size(app->model));
+    bw_put_u32(&body, (uint32_t)app->arena_size);
     send(app, link, BW_FRAME_COUNTERS, &body);
-    return BW_OK;
 }
 
 static bw_status set_stream(bw_app *app, uint32_t link, uint8_t on) {
@@ -165,29 +180,57 @@ static bw_status run_parity(bw_app *app, uint32_t link, const uint8_t body[], si
     return BW_OK;
 }
 
-static bw_status dispatch(bw_app *app, uint32_t link, const bw_frame *command) {
-    const uint8_t *body = command->body;
-    const size_t size = command->body_size;
-    switch (command->type) {
+/* A command without a body. */
+static bw_status run_plain(bw_app *app, uint32_t link, uint8_t type) {
+    switch (type) {
     case BW_COMMAND_INFO:
-        return size == 0 ? send_info(app, link) : BW_BAD_COMMAND;
-    case BW_COMMAND_STREAM:
-        return size == 1 && body[0] <= 1 ? set_stream(app, link, body[0]) : BW_BAD_COMMAND;
-    case BW_COMMAND_RECOGNISE:
-        return size == 1 && body[0] <= 1 ? set_recognise(app, link, body[0]) : BW_BAD_COMMAND;
+        bw_send_info(app, link);
+        return BW_OK;
     case BW_COMMAND_SELF_TEST:
-        return size == 0 ? run_self_test(app) : BW_BAD_COMMAND;
-    case BW_COMMAND_PARITY:
-        return size >= PARITY_FIXED ? run_parity(app, link, body, size) : BW_BAD_COMMAND;
+        return run_self_test(app);
     case BW_COMMAND_COUNTERS:
-        return size == 0 ? send_counters(app, link) : BW_BAD_COMMAND;
+        send_counters(app, link);
+        return BW_OK;
+    case BW_COMMAND_UPDATE_FINISH:
+        return bw_update_finish(app, link);
+    case BW_COMMAND_UPDATE_ABORT:
+        return bw_update_abort(app, link);
+    case BW_COMMAND_ROLLBACK:
+        return bw_update_rollback(app, link);
+    case BW_COMMAND_ALLOW_UPDATE:
+        return bw_update_allow(app, link);
+    case BW_COMMAND_BOOTLOADER:
+        return bw_update_bootloader(app, link);
     default:
         return BW_BAD_COMMAND;
     }
 }
 
+static bw_status dispatch(bw_app *app, uint32_t link, const bw_frame *command, int *silent) {
+    const uint8_t *body = command->body;
+    const size_t size = command->body_size;
+    switch (command->type) {
+    case BW_COMMAND_STREAM:
+        return size == 1 && body[0] <= 1 ? set_stream(app, link, body[0]) : BW_BAD_COMMAND;
+    case BW_COMMAND_RECOGNISE:
+        return size == 1 && body[0] <= 1 ? set_recognise(app, link, body[0]) : BW_BAD_COMMAND;
+    case BW_COMMAND_PARITY:
+        return size >= PARITY_FIXED ? run_parity(app, link, body, size) : BW_BAD_COMMAND;
+    case BW_COMMAND_UPDATE_BEGIN:
+        return bw_update_begin(app, link, body, size);
+    case BW_COMMAND_UPDATE_CHUNK:
+        return bw_update_chunk(app, link, body, size, silent);
+    default:
+        return size == 0 ? run_plain(app, link, command->type) : BW_BAD_COMMAND;
+    }
+}
+
 void bw_command_run(bw_app *app, uint32_t link, const bw_frame *command) {
-    const bw_status status = dispatch(app, link, command);
+    int silent = 0;
+    const bw_status status = dispatch(app, link, command, &silent);
+    if (silent) {
+        return;
+    }
     bw_body body = {app->answer, 0};
     bw_put_u8(&body, command->type);
     bw_put_u16(&body, command->sequence);

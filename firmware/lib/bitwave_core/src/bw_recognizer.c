@@ -1,10 +1,12 @@
-/* Raw sample -> int8 -> lanes -> scores -> decision -> event.
+/* Raw sample -> model's rate -> int8 -> lanes -> scores -> decision -> event.
  *
  * Window j covers the samples j * hop .. j * hop + window - 1 and lives in lane j % lanes: with ceil(window / hop)
- * lanes the lane is free again when its next window starts. At most one window ends with a sample. */
+ * lanes the lane is free again when its next window starts. Samples here are those of the model's rate. At most one window
+ * ends with a sample of the sensor: it makes two of the model's at most, and then hop is at least 2. */
 #include <string.h>
 
 #include "bw_frontend.h"
+#include "bw_resampler.h"
 
 static size_t aligned(size_t size) { return (size + BW_ALIGNMENT - 1u) & ~(size_t)(BW_ALIGNMENT - 1u); }
 
@@ -12,13 +14,18 @@ size_t bw_recognizer_arena_size(const bw_model *model) {
     if (model->hop == 0) {
         return 0;
     }
-    const size_t words = ((size_t)model->lanes + model->classes) * sizeof(uint16_t);
+    const size_t words = ((size_t)model->lanes + model->classes + 2u * (size_t)model->channels) * sizeof(uint16_t);
     return bw_network_arena_size(model, model->lanes) + aligned(words + model->channels + model->classes);
 }
 
-bw_status bw_recognizer_init(bw_recognizer *recognizer, const bw_model *model, void *arena, size_t size) {
+bw_status bw_recognizer_init(bw_recognizer *recognizer, const bw_model *model, uint32_t sensor_mhz, void *arena,
+                             size_t size) {
     if (model->hop == 0) {
         return BW_NETWORK_ONLY;
+    }
+    const bw_status rate_status = bw_resampler_init(&recognizer->resampler, sensor_mhz, model->rate_mhz, model->hop);
+    if (rate_status != BW_OK) {
+        return rate_status;
     }
     if (size < bw_recognizer_arena_size(model)) {
         return BW_ARENA_SMALL;
@@ -32,7 +39,10 @@ bw_status bw_recognizer_init(bw_recognizer *recognizer, const bw_model *model, v
     recognizer->model = model;
     recognizer->remaining = rest;
     recognizer->averages = recognizer->remaining + model->lanes;
-    recognizer->input = (int8_t *)(recognizer->averages + model->classes);
+    void *counts = recognizer->averages + model->classes;
+    recognizer->resampler.last = counts;
+    recognizer->resampler.sample = recognizer->resampler.last + model->channels;
+    recognizer->input = (int8_t *)(recognizer->resampler.sample + model->channels);
     recognizer->scores = recognizer->input + model->channels;
     bw_recognizer_reset(recognizer);
     return BW_OK;
@@ -43,6 +53,7 @@ void bw_recognizer_reset(bw_recognizer *recognizer) {
     memset(recognizer->remaining, 0, model->lanes * sizeof(uint16_t));
     memset(recognizer->averages, 0, model->classes * sizeof(uint16_t));
     memset(recognizer->scores, 0, model->classes);
+    bw_resampler_reset(&recognizer->resampler, model->channels);
     recognizer->samples = 0;
     recognizer->wait = 0;
     recognizer->until_start = 0;
@@ -115,7 +126,8 @@ static void start_window(bw_recognizer *recognizer) {
     --recognizer->until_start;
 }
 
-void bw_recognizer_push(bw_recognizer *recognizer, const int16_t sample[], bw_event *event) {
+/* One sample [channels] of the model's rate; fills in `event` where a window ends with it. */
+static void step(bw_recognizer *recognizer, const int16_t sample[], bw_event *event) {
     const bw_model *model = recognizer->model;
     uint32_t active = 0;
     uint32_t finished = model->lanes;
@@ -132,10 +144,23 @@ void bw_recognizer_push(bw_recognizer *recognizer, const int16_t sample[], bw_ev
         }
     }
     bw_network_step(&recognizer->network, recognizer->input, active);
-    memset(event, 0, sizeof *event);
-    event->sample = recognizer->samples++;
     if (finished < model->lanes) {
         bw_network_scores(&recognizer->network, finished, recognizer->scores);
         decide(recognizer, event);
+    }
+}
+
+void bw_recognizer_push(bw_recognizer *recognizer, const int16_t sample[], bw_event *event) {
+    const uint32_t channels = recognizer->model->channels;
+    const int16_t *resampled;
+    memset(event, 0, sizeof *event);
+    event->sample = recognizer->samples++;
+    if (recognizer->resampler.sensor_mhz == 0) {
+        step(recognizer, sample, event);
+        return;
+    }
+    bw_resampler_push(&recognizer->resampler);
+    while ((resampled = bw_resampler_next(&recognizer->resampler, sample, channels)) != NULL) {
+        step(recognizer, resampled, event);
     }
 }
