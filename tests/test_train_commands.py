@@ -3,13 +3,16 @@
 from __future__ import annotations
 
 import json
+from dataclasses import replace
 from importlib.metadata import EntryPoint
 from pathlib import Path
 
 import pytest
 
 from bitwave import cli, tflite
+from bitwave.dataset import from_recordings
 from bitwave.errors import RecordingError, UsageError
+from bitwave_train.settings import open_run
 from support import need
 from training_data import dataset, write_dataset
 
@@ -48,6 +51,7 @@ def test_the_commands_from_recordings_to_figures(tmp_path: Path, capsys: pytest.
         (("--rotation", "-3"), UsageError.exit_code, "training settings: augmentation.rotation"),
         (("--folds", "2", "--hold-out", "p01"), UsageError.exit_code, "exclude each other"),
         (("--folds", "2", "--by", "participant"), RecordingError.exit_code, "one participant only"),
+        (("--damaged", "mend"), UsageError.exit_code, "--damaged mend: choose refuse, drop, keep"),
         (("--window", "900"), RecordingError.exit_code, "the window 900"),
     ],
 )
@@ -69,3 +73,18 @@ def test_a_recording_with_nan_is_refused_by_line(tmp_path: Path, capsys: pytest.
     path.write_text("\n".join(lines) + "\n")
     assert command("train", str(data), "--run", str(tmp_path / "run")) == RecordingError.exit_code
     assert "left.p01.s01.2.csv, line 4, gz: 'nan'" in capsys.readouterr().err
+
+
+def test_damaged_takes_are_left_out_by_every_command(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    need("tensorflow", "keras")
+    takes = [replace(take, complete=take.number != 4) for take in dataset(count=5).recordings]
+    data = str(write_dataset(tmp_path / "data", from_recordings(takes)))
+    run = tmp_path / "run"
+    options = "--folds 2 --hidden 2 --epochs 1".split()
+    assert command("train", data, "--run", str(run), *options) == RecordingError.exit_code
+    assert "--damaged drop" in capsys.readouterr().err
+    assert command("train", data, "--run", str(run), *options, "--damaged", "drop") == 0
+    assert command("quantize", str(run)) == 0
+    assert command("evaluate", str(run)) == 0
+    history = open_run(run).deployable.history()
+    assert {name[-1] for name in (*history.train, *history.validation)} == {"1", "2", "3", "5"}

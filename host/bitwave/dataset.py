@@ -20,6 +20,7 @@ from .windowing import BACKGROUND, Windows, windows
 
 __all__ = (
     "BACKGROUND",
+    "Damaged",
     "Dataset",
     "Split",
     "Windows",
@@ -34,6 +35,7 @@ __all__ = (
 )
 
 Unit = Literal["participant", "session", "recording"]
+Damaged = Literal["refuse", "drop", "keep"]
 UNITS: tuple[Unit, ...] = ("participant", "session", "recording")
 Indices = npt.NDArray[np.intp]
 
@@ -90,7 +92,7 @@ class Dataset:
         return tuple(self.recordings[int(i)] for i in indices)
 
 
-def load(folder: Path, damaged: Literal["refuse", "drop", "keep"] = "refuse") -> Dataset:
+def load(folder: Path, damaged: Damaged = "refuse") -> Dataset:
     """Reads every take of a folder (not of its sub-folders).
 
     Args:

@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING, Annotated
 import typer
 
 if TYPE_CHECKING:
-    from bitwave.dataset import Dataset
+    from bitwave.dataset import Damaged, Dataset
 
     from .settings import RunConfig, Settings
 
@@ -41,6 +41,7 @@ def train(
     rotation: Annotated[float | None, typer.Option(help="Augmentation: sensor frame, degrees.")] = None,
     amplitude: Annotated[float | None, typer.Option(help="Augmentation: amplitude, relative.")] = None,
     shift: Annotated[float | None, typer.Option(help="Augmentation: time, fraction of a window.")] = None,
+    damaged: Annotated[str, typer.Option(help="Takes with a gap or cut short: refuse, drop or keep.")] = "refuse",
     seed: Annotated[int, typer.Option(help="Of weights, order, augmentation and folds.")] = 0,
     replace: Annotated[bool, typer.Option("--replace", help="Train anew what the folder holds.")] = False,
 ) -> None:
@@ -77,8 +78,9 @@ def train(
         split = Split(kind="folds", by=by, folds=folds)
     elif hold_out:
         split = Split(kind="hold-out", by="participant", participants=tuple(hold_out))
-    recordings = dataset.load(data)
-    config = training.plan(recordings, data, settings, window, hop, split)
+    told = _damaged(damaged)
+    recordings = dataset.load(data, told)
+    config = training.plan(recordings, data, settings, window, hop, split, told)
     with TrainingProgress(config) as progress:
         training.train(recordings, config, run, replace, progress.report)
     typer.echo(f"{run}: trained; next: bitwave quantize {run}")
@@ -165,4 +167,16 @@ def _settings(augmentation: dict[str, float | None], **given: object) -> Setting
 def _dataset(config: RunConfig, data: Path | None) -> Dataset:
     from bitwave import dataset
 
-    return dataset.load(data or Path(config.dataset))
+    return dataset.load(data or Path(config.dataset), config.damaged)
+
+
+def _damaged(text: str) -> Damaged:
+    from typing import get_args
+
+    from bitwave.dataset import Damaged
+    from bitwave.errors import UsageError
+
+    found: Damaged | None = next((choice for choice in get_args(Damaged) if choice == text), None)
+    if found is None:
+        raise UsageError(f"--damaged {text}: choose {', '.join(get_args(Damaged))}")
+    return found

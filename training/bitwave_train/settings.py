@@ -20,7 +20,7 @@ from typing import Annotated, Literal, TypeVar
 from pydantic import BaseModel, ConfigDict, Field, ValidationError
 
 from bitwave import __version__
-from bitwave.dataset import Dataset
+from bitwave.dataset import Damaged, Dataset
 from bitwave.errors import RecordingError, UsageError
 from bitwave.files import write_whole
 from bitwave.metadata import CountsScale, Name, first_fault
@@ -103,6 +103,7 @@ class RunConfig(_Frozen):
     tool: str = f"bitwave {__version__}"
     dataset: str
     dataset_digest: str
+    damaged: Damaged = "refuse"
     labels: tuple[Name, ...]
     channels: tuple[Name, ...]
     rate_hz: float

@@ -12,7 +12,7 @@ from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
-from bitwave.dataset import Dataset, check_split, folds, hold_out
+from bitwave.dataset import Damaged, Dataset, check_split, folds, hold_out
 from bitwave.dataset import Split as Indices
 from bitwave.errors import RecordingError
 from bitwave.files import write_whole
@@ -38,6 +38,7 @@ def plan(
     window: int | None = None,
     hop: int | None = None,
     split: Split | None = None,
+    damaged: Damaged = "refuse",
 ) -> RunConfig:
     """The configuration of a run, checked against its data set.
 
@@ -48,6 +49,7 @@ def plan(
         window: samples; None takes one second, or the shortest recording where that is shorter.
         hop: samples between windows; None takes a fifth of the window.
         split: how recordings are held out.
+        damaged: what was done with damaged takes when the recordings were read.
 
     Raises:
         RecordingError: there is one label only, a label has too few recordings, a channel never changes,
@@ -65,6 +67,7 @@ def plan(
     config = RunConfig(
         dataset=str(folder),
         dataset_digest=dataset.digest,
+        damaged=damaged,
         labels=dataset.labels,
         channels=dataset.channels,
         rate_hz=dataset.rate_hz,
