@@ -82,6 +82,13 @@ class PtyBoard:
         self._thread = threading.Thread(target=self._run, daemon=True)
         self._thread.start()
 
+    @property
+    def touched(self) -> bool:
+        """Whether a program has set the port to 1200 baud: what makes a sketch restart into its bootloader."""
+        import termios
+
+        return bool(termios.tcgetattr(self._master)[5] == termios.B1200)
+
     def unplug(self) -> None:
         """Pulls the cable; returns when the port is dead."""
         self._unplug.set()
