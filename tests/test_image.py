@@ -37,7 +37,8 @@ def test_constants_are_those_of_the_header() -> None:
 
 def test_status_texts_are_those_of_the_header() -> None:
     entries = re.findall(r'X\(BW_\w+, (\d+), "(.+)"\)', HEADER)
-    assert [int(number) for number, _ in entries] == list(range(15))
+    assert [int(number) for number, _ in entries] == list(range(len(entries)))
+    assert len(entries) == 21
     assert [core.status_text(int(number)) for number, _ in entries] == [text for _, text in entries]
     assert core.status_text(200) == "unknown status"
 
@@ -143,10 +144,10 @@ def test_a_forged_label_or_decision_is_refused() -> None:
 
 def test_misaligned_image_is_refused() -> None:
     # HostCore aligns what it is given, so this asks the core itself.
-    library = core._library()
+    library = core.library()
     packed = image.build(random_model(1, **ORDINARY))
-    memory = core._words(len(packed) + 4)
-    model = core._object(library.bw_host_model_size())
+    memory = core.words(len(packed) + 4)
+    model = core.c_object(library.bw_host_model_size())
     address = ctypes.addressof(memory)
     for shift in range(5):
         ctypes.memmove(address + shift, packed, len(packed))
