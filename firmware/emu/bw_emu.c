@@ -8,6 +8,8 @@
 __attribute__((section(".bss.region.model"), used, aligned(4))) uint8_t bw_emu_image[IMAGE_SIZE];
 __attribute__((section(".bss.region.exchange"), used, aligned(4))) uint8_t bw_emu_input[BW_EMU_INPUT];
 __attribute__((section(".bss.region.exchange"), used, aligned(4))) uint8_t bw_emu_output[BW_EMU_OUTPUT];
+/* The app's flash slots: where the host keeps them beyond one run of the machine. */
+__attribute__((section(".bss.region.exchange"), used, aligned(4))) uint8_t bw_emu_flash[BW_SLOTS][BW_EMU_SLOT];
 bw_emu_sizes bw_emu_shape;
 
 /* One arena for windows and the recognizer, which are never in use together, and one for the app. */
@@ -119,10 +121,30 @@ uint32_t bw_emu_recognize(uint32_t samples)
     return found;
 }
 
+static bw_status erase(void *context, uint32_t slot, uint32_t page)
+{
+    (void)context;
+    memset(bw_emu_flash[slot] + page * BW_EMU_PAGE, 0xFF, BW_EMU_PAGE);
+    return BW_OK;
+}
+
+/* Clears bits and sets none, as NOR flash does. */
+static bw_status program(void *context, uint32_t slot, uint32_t offset, const uint32_t words[], uint32_t count)
+{
+    const uint8_t *bytes = (const uint8_t *)words;
+    (void)context;
+    for (uint32_t i = 0; i < 4u * count; ++i) {
+        bw_emu_flash[slot][offset + i] &= bytes[i];
+    }
+    return BW_OK;
+}
+
 uint32_t bw_emu_app_start(uint32_t with_model, uint32_t rate_mhz)
 {
+    static const bw_flash flash = {
+        NULL, {bw_emu_flash[0], bw_emu_flash[1]}, BW_EMU_PAGE, BW_EMU_SLOT / BW_EMU_PAGE, erase, program};
     board.rate_mhz = rate_mhz;
-    return (uint32_t)bw_app_init(&app, &board, with_model ? &model : NULL, NULL, app_arena, sizeof app_arena);
+    return (uint32_t)bw_app_init(&app, &board, with_model ? &model : NULL, &flash, app_arena, sizeof app_arena);
 }
 
 void bw_emu_app_receive(uint32_t link, uint32_t size)
