@@ -23,9 +23,9 @@ import numpy as np
 import numpy.typing as npt
 
 from . import __version__
-from .errors import RecordingError
+from .errors import RecordingError, WriteError
 from .metadata import CountsScale
-from .recording import COUNT_MAX, COUNT_MIN, Recording, even_times, next_number, write
+from .recording import COUNT_MAX, COUNT_MIN, Recording, even_times, next_number, read, write
 from .session import DEFAULT_COUNTS, Session, check_name
 
 HEADER = "aX,aY,aZ,gX,gY,gZ"
@@ -84,8 +84,14 @@ def import_folder(
         if any(take.label == label for take in takes):
             raise RecordingError(f"{path}: another file gives the label {label} too; put them into one file")
         first = next_number(out, label, participant, session)
+        known = [] if first == 1 else _stored(out, label, participant, session)
         for offset, values in enumerate(read_capture(path)):
             counts, beyond = to_counts(values, DEFAULT_COUNTS)
+            if any(np.array_equal(counts, stored) for stored in known):
+                raise RecordingError(
+                    f"{path}, recording {offset + 1}: {out} holds it already as a take of {label}; the same take twice "
+                    "would stand on both sides of a split: import only what is new"
+                )
             if beyond:
                 clipped[label] = clipped.get(label, 0) + beyond
             times = even_times(len(counts), rate_hz)
@@ -99,8 +105,20 @@ def import_folder(
         rate_hz=rate_hz,
         note=f"Arduino capture format, {len(paths)} files; times are even by the rate",
     )
-    write(out, facts, takes)
+    new_session = not (out / facts.file_name).exists()
+    try:
+        write(out, facts, takes)
+    except (WriteError, KeyboardInterrupt):
+        # The captures are still there, so half an import helps nobody, and a second one would store takes twice.
+        for name in [f"{take.name}.csv" for take in takes] + [facts.file_name] * new_session:
+            (out / name).unlink(missing_ok=True)
+        raise
     return ImportReport(dict(Counter(take.label for take in takes)), sum(len(t.samples) for t in takes), clipped)
+
+
+def _stored(folder: Path, label: str, participant: str, session: str) -> list[npt.NDArray[np.int16]]:
+    """Counts of the takes of one label of a session."""
+    return [read(path).samples for path in sorted(folder.glob(f"{label}.{participant}.{session}.*.csv"))]
 
 
 def to_counts(values: npt.NDArray[np.float64], scale: CountsScale) -> tuple[npt.NDArray[np.int16], int]:
