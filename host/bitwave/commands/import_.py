@@ -33,6 +33,6 @@ def import_(
     table = Table("label", "recordings", "clipped samples")
     for label, count in report.recordings.items():
         table.add_row(label, str(count), str(report.clipped.get(label, 0)))
-    console = Console()
+    console = Console(markup=False)  # a path may hold brackets
     console.print(table)
     console.print(f"{sum(report.recordings.values())} recordings, {report.samples} samples at {rate:g} Hz in {out}")
