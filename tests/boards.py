@@ -7,6 +7,7 @@ import os
 import select
 import threading
 from collections.abc import Callable, Iterator
+from typing import TYPE_CHECKING
 
 import numpy as np
 import numpy.typing as npt
@@ -17,6 +18,9 @@ from bitwave.replay import RecordingSource, ReplayBoard
 from bitwave.requests import Stream
 from bitwave.virtual_links import Board, VirtualLink
 from support import absent
+
+if TYPE_CHECKING:
+    from bitwave.emulator.board import EmulatedBoard
 
 Mangle = Callable[[bytes], bytes]
 
@@ -116,6 +120,22 @@ class PtyBoard:
     def _sample(self, times: npt.NDArray[np.int64], samples: npt.NDArray[np.int16]) -> None:
         for time_us, counts in zip(times.tolist(), samples, strict=True):
             self._board.sample(time_us % 2**32, counts)
+
+
+class OnLink:
+    """One of the two links of an emulated board."""
+
+    def __init__(self, board: EmulatedBoard, link: int) -> None:
+        self.board = board
+        self.link = link
+        self.sample = board.sample
+        self.tick = board.tick
+
+    def receive(self, data: bytes) -> None:
+        self.board.receive(data, self.link)
+
+    def transmit(self) -> bytes:
+        return self.board.transmit(self.link)
 
 
 @contextlib.contextmanager

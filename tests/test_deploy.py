@@ -25,7 +25,7 @@ from bitwave.requests import UpdateChunk
 from bitwave.synth import Wrist
 from bitwave.tflite import read_model
 from bitwave.virtual_links import Board, VirtualLink, WristSource
-from boards import PtyBoard
+from boards import OnLink, PtyBoard
 from support import need
 from takes import take
 
@@ -69,22 +69,6 @@ class Cable(VirtualLink):
 
     def _write(self, data: bytes) -> None:
         super()._write(self.mangle(data))
-
-
-class OnLink:
-    """One of the two links of an emulated board."""
-
-    def __init__(self, board: emulated.EmulatedBoard, link: int) -> None:
-        self.board = board
-        self.link = link
-        self.sample = board.sample
-        self.tick = board.tick
-
-    def receive(self, data: bytes) -> None:
-        self.board.receive(data, self.link)
-
-    def transmit(self) -> bytes:
-        return self.board.transmit(self.link)
 
 
 def running(board: emulated.EmulatedBoard) -> Info:
@@ -321,3 +305,46 @@ def test_over_bluetooth_with_the_link_lost_on_the_way(
 
 def allow(board: emulated.EmulatedBoard) -> None:
     board.receive(wire.encode(wire.Frame(deployment.AllowUpdate())), emulated.USB)
+
+
+INTERVAL_S = 0.03  # a slow connection interval, with one packet in it
+ERASE_S, PAGE = 0.0875, 4096  # nRF52840: t_erasepage, at most
+WORD_S = 41e-6  # the same: t_write
+SELF_TEST_S = 0.05  # a few steps of the known answer: more than any board needs
+
+
+def flash_seconds(size: int) -> float:
+    """What the board's flash takes for an image."""
+    return (size // PAGE + 1) * ERASE_S + size / 4 * WORD_S + SELF_TEST_S
+
+
+def test_six_kilobytes_take_less_than_the_budget(tmp_path: Path) -> None:
+    need("dbus-daemon", "dbus_fast")
+    from bitwave.ble import BleLink
+    from ble_board import BleBoard
+    from fakebluez import FakeBlueZ
+
+    model = models.random_model(5, steps=60, channels=6, hidden=(33,), dense=(6,), metadata=True, hop=10)
+    path = tmp_path / "six.tflite"
+    path.write_bytes(tflite_build.write(model))
+    size = len(image.build(read_model(path)))
+    assert 6000 <= size < 8000
+    board = old_board()
+    answers = 0
+    with FakeBlueZ() as bluez, closing(BleBoard(bluez, OnLink(board, emulated.BLE), None, mtu=247)) as remote:
+        with BleLink("ble:bitwave-EEFF", "bitwave-EEFF") as link:
+            remote.in_loop(lambda: allow(board))
+            remote.command.writes.clear()
+
+            def note(received: int, total: int) -> None:
+                nonlocal answers
+                answers += 1
+
+            deployment.deploy(link, path, note)
+        pieces = [len(piece) for piece, _ in remote.command.writes]
+    questions = answers + 4  # info twice, finish, self-test
+    over_ble = (len(pieces) + 2 * questions) * INTERVAL_S + flash_seconds(size)
+    over_usb = sum(pieces) / 64 * 1e-3 + questions * 2e-3 + flash_seconds(size)
+    assert sum(pieces) < 1.2 * size + 500, "framing costs little"
+    assert over_ble <= 10, f"{over_ble:.1f} s for {size} bytes in {len(pieces)} pieces"
+    assert over_usb <= 3, f"{over_usb:.1f} s"

@@ -114,7 +114,7 @@ def test_a_board_with_a_model(tmp_path: Path) -> None:
     assert model.metadata is not None
     assert the(found, "model").found.endswith(", ".join(model.metadata.labels))
     assert "0 lost" in the(found, "counters").found
-    assert "unmeasured cycles per step" in the(found, "counters").found
+    assert "cycles per step unmeasured" in the(found, "counters").found
 
 
 def test_a_board_in_its_bootloader(usb_world: UsbWorld, tmp_path: Path) -> None:

@@ -202,8 +202,8 @@ def _counters(link: Link) -> Iterator[Finding]:
             continue
         text = (
             f"since start {counters.samples} samples, {counters.lost} lost, {counters.dropped_frames} frames dropped, "
-            f"{counters.crc_errors} CRC errors; longest loop {_measured(counters.longest_loop_us, 'us')}, "
-            f"{_measured(counters.cycles_per_step, 'cycles per step')}, stack "
+            f"{counters.crc_errors} CRC errors; longest loop {_measured(counters.longest_loop_us, ' us')}, "
+            f"cycles per step {_measured(counters.cycles_per_step)}, stack "
             f"{_share(counters.stack_used, counters.stack_bytes)}, arena "
             f"{_share(counters.arena_used, counters.arena_bytes)}"
         )
@@ -211,8 +211,8 @@ def _counters(link: Link) -> Iterator[Finding]:
         yield Finding("counters", "note" if counters.lost else "ok", text, step)
 
 
-def _measured(value: int, unit: str) -> str:
-    return f"{value} {unit}" if value else f"unmeasured {unit}"
+def _measured(value: int, unit: str = "") -> str:
+    return f"{value}{unit}" if value else "unmeasured"
 
 
 def _share(used: int, size: int) -> str:

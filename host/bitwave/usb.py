@@ -51,9 +51,10 @@ def find() -> list[UsbBoard]:
 
 
 def other_ports() -> list[tuple[str, str]]:
-    """Serial ports that are no such board, with what they say they are."""
+    """Serial ports on USB that are no such board, with what they say they are."""
     known = {board.port for board in find()}
-    return sorted((port.device, port.description or "") for port in _ports() if port.device not in known)
+    ports = [port for port in _ports() if port.vid is not None and port.device not in known]
+    return sorted((port.device, port.description or "") for port in ports)
 
 
 def _ports() -> list[Any]:
