@@ -20,7 +20,10 @@ GROUP = "bitwave.commands"
 INTERRUPTED = 130  # 128 + SIGINT, as shells report it
 OS_ERROR = 11
 # The way of the data first, then the rest by name.
-ORDER = ("demo", "record", "import", "train", "quantize", "evaluate", "export", "parity", "live")
+ORDER = (
+    "demo", "record", "import", "train", "quantize", "evaluate", "export", "parity", "live",
+    "ports", "doctor", "flash", "deploy", "rollback",
+)  # fmt: skip
 
 # Optional packages by the name that is imported, and the extra that brings each.
 EXTRAS = {
