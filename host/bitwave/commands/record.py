@@ -32,11 +32,12 @@ def record(
     from .. import capture, links
 
     console = Console(stderr=True, markup=False)  # names and paths may hold brackets
-    console.print(f"Participant {participant}: names are pseudonyms. Keep who is who out of this folder.")
     plan = capture.CapturePlan(out, label, participant, session, count, seconds, count_in)
-    with links.open(link, realtime) as opened, _display(console, plan) as show:
+    with links.open(link, realtime) as opened:
         opened.notice = console.print
-        report = capture.record(opened, plan, show)
+        console.print(f"Participant {participant}: names are pseudonyms. Keep who is who out of this folder.")
+        with _display(console, plan) as show:
+            report = capture.record(opened, plan, show)
     if as_json:
         typer.echo(_json(report))
         return
