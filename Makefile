@@ -2,14 +2,18 @@
 PYTHON ?= $(shell command -v python3.11 || command -v python3)
 PY := .venv/bin/python
 JOBS ?= 2
+INPUTS ?= 10000000
 
-.PHONY: demo test lint clean help
+.PHONY: demo test fuzz lint clean help
 
 demo: .venv/ready ## install, then the whole path on a virtual wrist: record, train, quantize, export, prove, recognise
 	.venv/bin/bitwave demo
 
 test: .venv/ready ## install what is missing, then run all tests (JOBS=2 at a time)
 	$(PY) -m pytest -q -n $(JOBS) --dist loadfile
+
+fuzz: .venv/ready ## frames, commands, images and slots under sanitizers (INPUTS=10000000)
+	$(PY) tests/fuzz.py $(INPUTS)
 
 lint: .venv/ready ## style and types
 	$(PY) -m ruff check .

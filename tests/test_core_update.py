@@ -240,6 +240,20 @@ def test_what_must_not_run_is_refused_and_the_old_model_stays(bad: bytes, status
     assert host.status(requests.UpdateFinish()) == BAD_STATE  # a refused image is gone
 
 
+def test_rolling_back_ends_an_update() -> None:
+    """Or it would go on into the slot that has just become active."""
+    host = Host(packed(1))
+    for seed in (2, 3):
+        host.deploy(packed(seed))
+    host.begin(packed(4))
+    assert host.status(requests.Rollback()) == 0
+    host.send_chunks(packed(4))
+    host.listen()
+    assert host.status(requests.UpdateFinish()) == BAD_STATE
+    assert host.info().digest == digest_of(packed(2))
+    assert host.status(requests.SelfTest()) == 0
+
+
 def test_a_wrong_crc_or_digest_is_refused() -> None:
     host = Host(packed(1))
     new = packed(2)
