@@ -39,7 +39,7 @@ def record(
         with _display(console, plan) as show:
             report = capture.record(opened, plan, show)
     if as_json:
-        typer.echo(_json(report))
+        typer.echo(_json(report, opened.losses))
         return
     console.print(
         f"{len(report.recordings)} takes of {label} in {out}: {report.lost} samples lost, "
@@ -88,9 +88,9 @@ def line(plan: CapturePlan, moment: Progress) -> Text:
     return text
 
 
-def _json(report: CaptureReport) -> str:
+def _json(report: CaptureReport, link_losses: int) -> str:
     import json
 
     takes = [{"file": f"{r.name}.csv", "samples": len(r.samples), "lost": r.lost} for r in report.recordings]
     told = {"takes": takes, "lost": report.lost, "crc_errors": report.crc_errors, "clipped": report.clipped}
-    return json.dumps(told)
+    return json.dumps(told | {"link_losses": link_losses})
