@@ -71,6 +71,18 @@ def run(program: Path, model: Path, *words: object) -> subprocess.CompletedProce
     )
 
 
+def first_failure(program: Path, model: Path, count: int) -> int:
+    """The number of the first of `count` inputs that fails, where one does: each depends on its number alone."""
+    low, high = 0, count  # a failure lies in [low, high)
+    while high - low > 1:
+        middle = (low + high) // 2
+        if run(program, model, low, middle - low).returncode:
+            high = middle
+        else:
+            low = middle
+    return low
+
+
 def main() -> int:
     """A long run of all targets; the exit code says whether it found something."""
     inputs = int(sys.argv[1])
@@ -82,8 +94,10 @@ def main() -> int:
         for target, program in programs.items():
             count = inputs * SHARE[target] // 10
             done = run(program, model, 0, count)
-            found += done.returncode != 0
             print(target, done.stdout.strip() or done.stderr[:4000], flush=True)
+            if done.returncode != 0:
+                found += 1
+                print(f"{target}: input {first_failure(program, model, count)}", flush=True)
     print(f"{found} findings in {inputs} inputs")
     return min(found, 1)
 

@@ -1,8 +1,6 @@
 /* Drives a fuzz target without libFuzzer, the same way each time: seeds, changed a few times over.
  *
- *   fuzz_TARGET SEED COUNT
- *
- * Where the target ends the program, the number of the input has been said: run it alone with SEED, COUNT 1. */
+ *   fuzz_TARGET FIRST COUNT    inputs FIRST .. FIRST + COUNT - 1; each depends on its number alone */
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
