@@ -14,6 +14,7 @@ from contextlib import contextmanager
 from ctypes import c_char_p, c_int, c_size_t, c_uint32, c_uint64
 from enum import IntEnum
 from pathlib import Path
+from typing import TypeVar
 
 import numpy as np
 
@@ -30,6 +31,8 @@ WORLD = ROOT / "tests/firmware/world"
 CXX = ("-std=gnu++14", "-Wall", "-Wextra", "-Werror")
 SANITIZE = ("-fsanitize=undefined", "-fno-sanitize-recover=all")
 BUILD = ("-O2", "-g", "-fPIC", "-fno-omit-frame-pointer", *SANITIZE)
+
+Answer = TypeVar("Answer", bound=wire.Body)
 
 #: Built into the sketch: fires often on random counts.
 MODEL = random_model(11, steps=20, channels=6, hidden=(7,), dense=(4,), metadata=True, hop=5)
@@ -146,6 +149,12 @@ class HostEnd:
                     return bodies
         raise AssertionError(f"no answer to {body}, but {bodies}")
 
+    def answer(self, body: wire.Body, kind: type[Answer], patience_s: float = 2.0) -> Answer:
+        """The frame that a command asks for, among what else comes before its status."""
+        answers = [heard for heard in self.ask(body, patience_s) if isinstance(heard, kind)]
+        assert len(answers) > 0
+        return answers[-1]
+
     def status(self, body: wire.Body, patience_s: float = 2.0) -> int:
         status = self.ask(body, patience_s)[-1]
         assert isinstance(status, frames.Status)
@@ -157,7 +166,7 @@ class HostEnd:
         index = [batch.first + i for batch in batches for i in range(len(batch.samples))]
         return np.concatenate([batch.samples for batch in batches]), index
 
-    def bodies(self, kind: type[wire.Body]) -> list[wire.Body]:
+    def bodies(self, kind: type[Answer]) -> list[Answer]:
         return [f.body for f in self.heard if isinstance(f.body, kind)]
 
 

@@ -3,6 +3,7 @@
 #include <ArduinoBLE.h>
 #include <utility/HCI.h>
 
+#include <algorithm>
 #include <cstring>
 #include <memory>
 
@@ -77,7 +78,7 @@ void Radio::write(Packet packet) { outbox_.push_back(std::move(packet)); }
 size_t Radio::value(int characteristic, uint8_t out[], size_t capacity) const {
     const std::vector<uint8_t> &value = characteristics()[static_cast<size_t>(characteristic)]->value;
     const size_t size = value.size() < capacity ? value.size() : capacity;
-    std::memcpy(out, value.data(), size);
+    std::copy(value.begin(), value.begin() + static_cast<std::ptrdiff_t>(size), out);
     return size;
 }
 
