@@ -62,8 +62,8 @@ def demo(
     from .backend import prepare
 
     console = Console()
+    prepare()  # before anything is removed: TensorFlow may be missing
     _clear(out)
-    prepare()
     _say(
         console, 1, "A virtual wrist moves; the emulated board streams it", f"bitwave record emu: --out {out}/data ..."
     )
@@ -203,9 +203,7 @@ def _recognise(path: Path, seed: int, picture: Path, console: Console) -> Recogn
         def show(update: live.Update) -> None:
             bar.update(task, completed=int(update.elapsed_s))
             for event in update.events:
-                bar.console.print(
-                    f"   {event.time_s:6.2f} s  [b green]{event.label}[/b green]  {event.score / 255:.0%}"
-                )
+                bar.console.print(f"   {event.time_s:6.2f} s  [b green]{event.label}[/b green]  {event.score}/255")
 
         report = live.run(link, on_update=show, keep_samples=True)
         truth = link.truth
