@@ -19,6 +19,8 @@ from typing import TypeVar
 import numpy as np
 
 from bitwave import exporter, frames, wire
+from bitwave.errors import LinkError
+from bitwave.links import Link
 from bitwave.quantmodel import Int16Array, QuantModel
 from bitwave.wire import Frame
 from ccode import CORE, CORE_SOURCES, ROOT
@@ -113,15 +115,15 @@ class HostEnd:
         self._rest = b""
         self._sequence = 0
 
-    def _raw(self) -> bytes:
+    def raw(self) -> bytes:
         raise NotImplementedError
 
-    def _send(self, data: bytes) -> None:
+    def send(self, data: bytes) -> None:
         raise NotImplementedError
 
     def listen(self) -> list[Frame]:
         """What has come since the last call."""
-        decoded = wire.decode(self._rest + self._raw())
+        decoded = wire.decode(self._rest + self.raw())
         self._rest = decoded.rest
         self.errors += decoded.errors
         self.heard += decoded.frames
@@ -130,7 +132,7 @@ class HostEnd:
     def tell(self, body: wire.Body) -> int:
         """Sends a command; its sequence number."""
         self._sequence += 1
-        self._send(wire.encode(Frame(body, self._sequence)))
+        self.send(wire.encode(Frame(body, self._sequence)))
         return self._sequence
 
     def ask(self, body: wire.Body, patience_s: float = 2.0) -> list[wire.Body]:
@@ -178,12 +180,10 @@ class UsbHost(HostEnd):
     def close(self) -> None:
         self.world.dll.world_usb(0, 0)
 
-    def _send(self, data: bytes) -> None:
+    def send(self, data: bytes) -> None:
         self.world.dll.world_usb_write(data, c_size_t(len(data)))
 
-    send = _send
-
-    def _raw(self) -> bytes:
+    def raw(self) -> bytes:
         return self.world.take(self.world.dll.world_usb_read)
 
 
@@ -208,14 +208,12 @@ class BleHost(HostEnd):
         self.listen()
         self._rest = b""
 
-    def _send(self, data: bytes) -> None:
+    def send(self, data: bytes) -> None:
         for at in range(0, len(data), self.mtu - 3):
             piece = data[at : at + self.mtu - 3]
             self.world.dll.world_ble_write(COMMAND, piece, c_size_t(len(piece)), int(self.with_response))
 
-    send = _send
-
-    def _raw(self) -> bytes:
+    def raw(self) -> bytes:
         return self.world.take(lambda *a: self.world.dll.world_ble_read(FRAMES, *a))
 
     def value(self, characteristic: int) -> bytes:
@@ -292,6 +290,32 @@ class World:
         import _ctypes
 
         _ctypes.dlclose(self.dll._handle)
+
+
+class SketchLink(Link):
+    """One of the simulated board's links as the host's commands use it, on the board's time."""
+
+    realtime = False
+
+    def __init__(self, end: HostEnd) -> None:
+        super().__init__("test:")
+        self._end = end
+
+    def clock(self) -> float:
+        return self._end.world.facts.now_us / 1e6
+
+    def _write(self, data: bytes) -> None:
+        self._end.send(data)
+
+    def _read(self, timeout_s: float) -> bytes:
+        """In steps of a millisecond, as an operating system wakes a reader."""
+        for _ in range(max(1, round(timeout_s * 1000))):
+            self._end.world.run(0.001)
+            if self._end.world.facts.dead:
+                raise LinkError("test: the board is gone")
+            if data := self._end.raw():
+                return data
+        return b""
 
 
 @contextmanager

@@ -29,6 +29,7 @@ _MODULES = {
     "hatchling": "hatchling",
     "keras": "keras",
     "matplotlib": "matplotlib",
+    "platformio": "platformio",
     "mypy": "mypy",
     "ruff": "ruff",
     "tensorflow": "tensorflow-cpu",

@@ -121,7 +121,7 @@ void world_ble_disconnect() { radio.disconnect(); }
 void world_ble_subscribe(int characteristic, int on) { radio.subscribe(characteristic, on != 0); }
 
 void world_ble_write(int characteristic, const uint8_t *bytes, size_t size, int with_response) {
-    radio.write({characteristic, with_response != 0, std::vector<uint8_t>(bytes, bytes + size)});
+    radio.write({0, characteristic, with_response != 0, std::vector<uint8_t>(bytes, bytes + size)});
 }
 
 size_t world_ble_read(int characteristic, uint8_t *out, size_t capacity) {
