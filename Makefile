@@ -3,8 +3,9 @@ PYTHON ?= $(shell command -v python3.11 || command -v python3)
 PY := .venv/bin/python
 JOBS ?= 2
 INPUTS ?= 10000000
+HOURS ?= 24
 
-.PHONY: demo test fuzz lint clean help
+.PHONY: demo test fuzz soak lint clean help
 
 demo: .venv/ready ## install, then the whole path on a virtual wrist: record, train, quantize, export, prove, recognise
 	.venv/bin/bitwave demo
@@ -14,6 +15,9 @@ test: .venv/ready ## install what is missing, then run all tests (JOBS=2 at a ti
 
 fuzz: .venv/ready ## frames, commands, images and slots under sanitizers (INPUTS=10000000)
 	$(PY) tests/fuzz.py $(INPUTS)
+
+soak: fuzz ## that, then the simulated board with streaming on both links (HOURS=24)
+	$(PY) tests/test_firmware_hour.py $(HOURS)
 
 lint: .venv/ready ## style and types
 	$(PY) -m ruff check .
