@@ -62,13 +62,13 @@ class Facts(ctypes.Structure):
 YELLOW, RED, GREEN, BLUE = 1, 2, 4, 8
 
 
-def _command(source: Path, model: Path, out: Path) -> list[str]:
+def _command(source: Path, model: Path, out: Path, defines: tuple[str, ...]) -> list[str]:
     include = [f"-I{path}" for path in (STUBS, CORE / "include", model)]
     language = ["gcc", "-std=c99", "-Wall", "-Wextra"] if source.suffix == ".c" else ["g++", *CXX]
-    return [*language, *BUILD, *include, "-c", str(source), "-o", str(out)]
+    return [*language, *BUILD, *defines, *include, "-c", str(source), "-o", str(out)]
 
 
-def library(model: QuantModel = MODEL) -> Path:
+def library(model: QuantModel = MODEL, defines: tuple[str, ...] = ()) -> Path:
     """Compiles the sketch, the core, a model and the world around them into one library; keeps it by digest."""
     need("gcc", "g++")
     folder = Path(tempfile.mkdtemp(prefix="bitwave-sketch-"))
@@ -81,17 +81,15 @@ def library(model: QuantModel = MODEL) -> Path:
             *sorted(WORLD.glob("*.cpp")),
         ]
         headers = [p for top in (SKETCH, STUBS, WORLD, CORE) for p in sorted(top.rglob("*.h"))]
-        digest = hashlib.sha256(repr((CXX, BUILD)).encode())
+        digest = hashlib.sha256(repr((CXX, BUILD, defines)).encode())
         for path in (*sources, *headers):
             digest.update(path.name.encode() + path.read_bytes())
         kept = Path(tempfile.gettempdir()) / f"bitwave-sketch-{os.getuid()}-{digest.hexdigest()[:24]}.so"
         if not kept.exists():
             objects = [folder / f"{i}.o" for i in range(len(sources))]
+            pairs = zip(sources, objects, strict=True)
             with ThreadPoolExecutor(2) as pool:
-                for _ in pool.map(
-                    lambda pair: _run(_command(pair[0], folder, pair[1])), zip(sources, objects, strict=True)
-                ):
-                    pass
+                list(pool.map(_run, [_command(source, folder, out, defines) for source, out in pairs]))
             linked = folder / "sketch.so"
             _run(["g++", "-shared", "-Wl,--wrap=bw_app_sample", *SANITIZE, *map(str, objects), "-o", str(linked)])
             os.replace(shutil.copy(linked, f"{kept}.{os.getpid()}"), kept)

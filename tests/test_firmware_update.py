@@ -6,6 +6,7 @@ import zlib
 from collections.abc import Callable, Iterator
 from pathlib import Path
 
+import numpy as np
 import pytest
 
 import firmware_world
@@ -90,6 +91,18 @@ def test_a_stranger_nearby_may_not_update(world: World, model: Path) -> None:
     with pytest.raises(LinkError, match="whoever is near"):
         deploy.deploy(SketchLink(ble), model)
     assert world.facts.flash_operations == 0
+
+
+@pytest.mark.parametrize(("counts_of_y", "turning", "held"), [(-8000, 0, True), (8000, 0, False), (-8000, 400, False)])
+def test_a_held_pose_allows_updates(model: Path, counts_of_y: int, turning: int, held: bool) -> None:
+    """y down and at rest; y up, or turning at 24 degrees/s, is not the pose."""
+    posing = firmware_world.library(defines=("-DBITWAVE_POSE_AXIS=1", "-DBITWAVE_POSE_SIGN=-1"))
+    with board(posing) as world:
+        world.script(np.array([[300, counts_of_y, -200, 20, -turning, 10]], np.int16)).run(4)
+        ble = world.ble.connect(interval_ms=15)
+        assert not ble.answer(requests.GetInfo(), frames.Info).may_update
+        world.run(5)
+        assert ble.answer(requests.GetInfo(), frames.Info).may_update == held
 
 
 @pytest.mark.parametrize("lose", ["usb", "ble"])
