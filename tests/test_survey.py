@@ -171,9 +171,11 @@ def test_forget_removes_all_of_one_participant_and_nothing_else(tmp_path: Path) 
     for name in ("wave.p01.s01.1.csv", "wave.p01.s01.1.png", "wave.p02.p01.1.csv"):
         (notes / name).write_text("")
     (tmp_path / ".wave.p01.s01.3.csv.abc.tmp").write_text("half")
+    put(tmp_path / "streams", level("stream"))
+    put(tmp_path / "redone", level(number=9))
     kept = {path for path in tmp_path.rglob("*p02*") if "p01.p02." not in path.name}
     assert len(kept) == 5
-    with pytest.raises(UsageError, match=r"deletes 7 files of p01 for good: say so with --yes"):
+    with pytest.raises(UsageError, match=r"deletes 11 files of p01 for good: say so with --yes"):
         verb(["forget", "p01", str(tmp_path)])
     verb(["forget", "p01", str(tmp_path)], yes=True)
     assert {path for path in tmp_path.rglob("*") if path.is_file()} == kept

@@ -6,13 +6,16 @@ from collections import defaultdict
 from dataclasses import dataclass
 from pathlib import Path
 
+from .continuous import FOLDER as STREAMS
 from .errors import RecordingError, UsageError, WriteError
+from .keeping import REDONE
 from .metadata import is_name
 from .recording import Recording, write
 from .survey import Survey, filled
 
 LONGEST_FILL_S = 0.05
 SEGMENTS = "segments"  # folder beside the takes: what bitwave segment and people wrote about them
+ROOMS = (".", SEGMENTS, REDONE, STREAMS, f"{STREAMS}/{SEGMENTS}", f"{STREAMS}/{REDONE}")
 
 
 @dataclass(frozen=True)
@@ -64,7 +67,7 @@ def files_of(folder: Path, participant: str) -> list[Path]:
     """
     if not is_name(participant):
         raise RecordingError(f"participant {participant!r} is no pseudonym: they look like p01")
-    everything = [*sorted(folder.glob("*")), *sorted((folder / SEGMENTS).glob("*"))]
+    everything = [path for room in ROOMS for path in sorted((folder / room).glob("*"))]
     takes = [path for path in everything if _is_about(path, participant, place=1)]
     found = [*takes, *(path for path in everything if _is_about(path, participant, place=0))]
     if not found:
