@@ -7,8 +7,8 @@ it falls below a quarter of it on both sides; segments less than 0.3 s apart are
 threshold is half-way, in decibels, between the recording's quiet (its 20th percentile) and its movements (its 98th),
 and never below (0.1 g)^2.
 
-Corrections: ``segments/NAME.csv`` beside the recordings, ``label,start,end`` in rows of the recording, end exclusive. It
-is written once; from then on it belongs to the person who edits it. The label ``?`` stands for one nobody has named.
+Corrections: ``segments/NAME.csv`` beside the recordings, ``label,start,end`` in rows of the recording, end exclusive.
+It is written once; from then on it belongs to the person who edits it. The label ``?`` stands for one without a name.
 """
 
 from __future__ import annotations
