@@ -9,6 +9,7 @@ from typing import TYPE_CHECKING, Annotated
 import typer
 from rich.console import Console
 from rich.table import Table
+from rich.text import Text
 
 if TYPE_CHECKING:
     from ..survey import Survey
@@ -55,10 +56,10 @@ def _show(folder: Path, fix: Path | None, as_json: bool) -> None:
             summary["fixed"] = {"folder": str(fix)} | vars(mended)
         typer.echo(json.dumps(summary))
         return
-    console = Console()
+    console = Console(markup=False)  # a path may hold brackets
     console.print(_labels(found), _sessions(found))
     for finding in found.findings:
-        console.print(f"[yellow]{finding.kind:10}[/yellow] {finding.where}: {finding.text}", highlight=False)
+        console.print(Text.assemble((f"{finding.kind:10} ", "yellow"), f"{finding.where}: {finding.text}"))
     takes, duration = len(found.recordings), sum(take.duration_s for take in found.recordings)
     console.print(f"{takes} recordings, {duration:.0f} s, {len(found.findings)} findings")
     if mended is not None:
@@ -82,7 +83,9 @@ def _forget(participant: str, folder: Path, yes: bool, as_json: bool) -> None:
     if as_json:
         typer.echo(json.dumps({"forgotten": participant, "files": [str(path) for path in gone]}))
         return
-    Console().print(f"{len(gone)} files of {participant} are gone. Models that learned from them are not: train again.")
+    Console(markup=False).print(
+        f"{len(gone)} files of {participant} are gone. Models that learned from them are not: train again."
+    )
 
 
 def _labels(found: Survey) -> Table:

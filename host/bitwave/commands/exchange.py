@@ -36,7 +36,7 @@ def exchange(
     from ..physical import Told
 
     key = key_file.read_text("utf-8").strip() if key_file else None
-    console = Console(stderr=as_json)
+    console = Console(stderr=as_json, markup=False)
     if to == "bitwave":
         told = Told(accel_unit, gyro_unit, axes, not without_gravity)
         imported = room.import_edge_impulse(source, out, told, participant, session, key)

@@ -7,6 +7,7 @@ from typing import TYPE_CHECKING, Annotated
 
 import typer
 from rich.console import Console
+from rich.text import Text
 
 if TYPE_CHECKING:
     from ..events import Difference, Replayed
@@ -94,13 +95,13 @@ def _json(told: list[Replayed], labels: tuple[str, ...]) -> list[dict[str, objec
 def _show(
     told: list[Replayed], labels: tuple[str, ...], differences: dict[str, Difference | None], absent: dict[str, str]
 ) -> None:
-    console = Console()
+    console = Console(markup=False)  # a path may hold brackets
     for one in told:
         start = int(one.recording.time_us[0]) if len(one.recording.time_us) else 0
         for event in one.events:
             seconds = (int(one.recording.time_us[event.sample]) - start) / 1e6
             where = f"{one.recording.name}  row {event.sample:6d}  {seconds:9.2f} s"
-            console.print(f"{where}  [b green]{labels[event.label]}[/b green]  {event.score}", highlight=False)
+            console.print(Text.assemble(where, (f"  {labels[event.label]}", "bold green"), f"  {event.score}"))
     duration = sum(one.recording.duration_s for one in told)
     elapsed = sum(one.elapsed_s for one in told)
     count = sum(len(one.events) for one in told)

@@ -34,7 +34,7 @@ def segment(
 
     if background is not None and cut is None:
         raise UsageError("--background needs --cut")
-    console = Console(stderr=as_json)
+    console = Console(stderr=as_json, markup=False)
     told = []
     for path in [file for given in recordings for file in _files(given)]:
         recording = read(path)
