@@ -97,6 +97,11 @@ def test_q_stops_after_the_take(tmp_path: Path) -> None:
     assert [len(r.samples) for r in report.recordings] == [119, 119]
 
 
+def test_q_in_a_count_in_starts_nothing(tmp_path: Path) -> None:
+    report = run(tmp_path, [CUE] * 5, Typist(lambda m: m.phase == "count-in" and m.take == 2, key="q"))
+    assert len(report.recordings) == 1 and len(names(tmp_path)) == 1
+
+
 def test_progress_counts_clipping(tmp_path: Path) -> None:
     loud = take(samples=300)
     loud.samples[:] = 100
@@ -306,6 +311,18 @@ def test_a_journal_without_a_row_is_no_take(tmp_path: Path) -> None:
     (tmp_path / ".wave.p01.s02.3.csv.part").write_bytes(whole)
     assert keeping.recover(tmp_path, facts()) == []
     assert names(tmp_path) == ["wave.p01.s01.1.csv"] and (tmp_path / ".wave.p01.s02.3.csv.part").exists()
+
+
+def test_recovery_may_be_cut_off_and_never_overwrites(tmp_path: Path) -> None:
+    store(tmp_path, take(), take(number=2))
+    whole = csv_text(take(number=1)).encode()
+    (tmp_path / ".wave.p01.s01.1.csv.part").write_bytes(whole)
+    (tmp_path / ".wave.p01.s01.2.csv.part").write_bytes(csv_text(take(number=5)).encode())
+    before = (tmp_path / "wave.p01.s01.2.csv").read_bytes()
+    assert [path.name for path in keeping.recover(tmp_path, facts())] == ["wave.p01.s01.1.csv", "wave.p01.s01.3.csv"]
+    assert (tmp_path / "wave.p01.s01.2.csv").read_bytes() == before
+    listed = {entry.number: entry.complete for entry in read_session(tmp_path / "p01.s01.json").takes}
+    assert listed == {1: False, 2: True, 3: False}
 
 
 def test_continuous_from_the_command_line(tmp_path: Path, replayed: str, capsys: pytest.CaptureFixture[str]) -> None:

@@ -127,6 +127,14 @@ def test_sessions_that_do_not_go_together(tmp_path: Path) -> None:
     assert kinds(survey(tmp_path)) == [("p02.s01", "scale"), ("p02.s01", "rate")]
 
 
+def test_two_sessions_of_one_name_show(tmp_path: Path) -> None:
+    put(tmp_path, level(), level(number=2))
+    (tmp_path / "wave.p01.s01.2.csv").rename(tmp_path / "chop.p01.s01.1.csv")
+    (finding,) = survey(tmp_path).findings
+    assert (finding.where, finding.kind) == ("p01.s01", "missing")
+    assert finding.text.startswith("1 takes that its file lists are not here, like wave.p01.s01.2")
+
+
 def test_an_empty_folder_is_an_error(tmp_path: Path) -> None:
     with pytest.raises(RecordingError, match="holds no recording"):
         survey(tmp_path)

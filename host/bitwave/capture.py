@@ -174,6 +174,8 @@ class _Capture:
             cue = self.todo[0]
             if self._rest("count-in", cue, cue.count_in_s):
                 continue  # a take was moved aside and comes first
+            if QUIT in self.typed:
+                break
             self._take(self.todo.popleft())
             if self.keys is not None and not self.todo:
                 self._rest("over", cue, AFTERTHOUGHT_S)

@@ -20,7 +20,7 @@ import numpy.typing as npt
 
 from .errors import BitwaveError, WriteError
 from .files import write_whole
-from .recording import Recording, merged, next_number, read, write
+from .recording import Recording, merged, next_number, read, split_name, write
 from .session import Session
 
 REDONE = "redone"
@@ -122,7 +122,7 @@ class Journal:
 
     def _write(self) -> None:
         try:
-            with open(self._hidden, "w", encoding="utf-8", newline="\n") as file:
+            with open(self._hidden, "x", encoding="utf-8", newline="\n") as file:
                 synced = time.monotonic()
                 while (rows := self._rows.get()) is not None:
                     file.write(rows)
@@ -149,11 +149,15 @@ def recover(out: Path, session: Session) -> list[Path]:
         text = hidden.read_bytes()
         whole = text[: text.rfind(b"\n") + 1]
         path = out / hidden.name.removeprefix(".").removesuffix(JOURNAL)
-        if whole.count(b"\n") > 1 and not path.exists():
+        if whole.count(b"\n") > 1:
+            if path.exists() and path.read_bytes() != whole:  # equal: this very function was cut off
+                label, participant, name, _ = split_name(path)
+                path = out / f"{label}.{participant}.{name}.{free_number(out, label, participant, name)}.csv"
             write_whole(path, whole)
             take = read(path)
             known = merged(out, session)
-            listed = (*known.takes, take.take().model_copy(update={"complete": False}))
+            others = (listed for listed in known.takes if (listed.label, listed.number) != (take.label, take.number))
+            listed = (*others, take.take().model_copy(update={"complete": False}))
             write_whole(out / known.file_name, known.model_copy(update={"takes": listed}).to_json())
             found.append(path)
         hidden.unlink()

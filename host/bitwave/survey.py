@@ -21,7 +21,7 @@ from .errors import RecordingError
 from .recording import COUNT_MAX, Recording, even_times, measured_rate, read, split_name
 from .session import Session, read_session
 
-Kind = Literal["unreadable", "gap", "cut", "clipped", "duplicate", "axes", "rate", "scale"]
+Kind = Literal["unreadable", "gap", "cut", "clipped", "duplicate", "axes", "rate", "scale", "missing"]
 FloatArray = npt.NDArray[np.float64]
 
 MIN_GRAVITY_G, MAX_GRAVITY_G = 0.5, 1.5
@@ -131,7 +131,7 @@ def survey(folder: Path) -> Survey:
     takes.sort(key=lambda r: (r.label, r.participant, r.session, r.number))
     for take in takes:
         findings += _of_take(take, sessions[_session_name(take)])
-    findings += [*_duplicates(takes), *_axes(takes), *_strangers(takes)]
+    findings += [*_duplicates(takes), *_axes(takes), *_strangers(takes), *_missing(folder, sessions)]
     return Survey(tuple(takes), sessions, tuple(findings))
 
 
@@ -232,6 +232,19 @@ def _strangers(takes: Sequence[Recording]) -> Iterable[Finding]:
             if ours != theirs:
                 text = f"{word} {ours}, {_session_name(takes[0])} has {theirs}: keep them in folders of their own"
                 yield Finding(name, "rate" if fact == "rate_hz" else "scale", text)
+
+
+def _missing(folder: Path, sessions: dict[str, Session]) -> Iterable[Finding]:
+    """Takes that a session file lists and that are not there: two sessions of one name were copied together."""
+    for name, facts in sessions.items():
+        gone = [
+            f"{take.label}.{name}.{take.number}"
+            for take in facts.takes
+            if not (folder / f"{take.label}.{name}.{take.number}.csv").exists()
+        ]
+        if gone:
+            why = "deleted, or two sessions had one name"
+            yield Finding(name, "missing", f"{len(gone)} takes that its file lists are not here, like {gone[0]}: {why}")
 
 
 def filled(take: Recording, longest_s: float) -> Recording | None:
