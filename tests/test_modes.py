@@ -299,7 +299,7 @@ def test_a_crash_leaves_a_take_marked_as_incomplete(tmp_path: Path, replayed: st
     assert report.recovered == ("stream.p01.s01.1",)
     first, second = (read(out / "streams" / f"stream.p01.s01.{n}.csv") for n in (1, 2))
     assert not first.complete and second.complete and len(second.samples) == 238
-    assert np.array_equal(first.samples, take(samples=6000).samples[: len(first.samples)]) and len(first.samples) >= 200
+    assert np.array_equal(first.samples, take(samples=6000).samples[: len(first.samples)]) and len(first.samples) >= 150
     assert [listed.complete for listed in read_session(out / "streams" / "p01.s01.json").takes] == [False, True]
     assert not list(out.rglob(".*"))
 
