@@ -16,8 +16,9 @@ test: .venv/ready ## install what is missing, then run all tests (JOBS=2 at a ti
 fuzz: .venv/ready ## frames, commands, images and slots under sanitizers (INPUTS=10000000)
 	$(PY) tests/fuzz.py $(INPUTS)
 
-soak: fuzz ## that, then the simulated board with streaming on both links (HOURS=24)
+soak: fuzz ## that, then the simulated board on both links (HOURS=24), record at 1,000 samples/s, replay an hour
 	$(PY) tests/test_firmware_hour.py $(HOURS)
+	$(PY) -m pytest -q tests/soak.py
 
 lint: .venv/ready ## style and types
 	$(PY) -m ruff check .
