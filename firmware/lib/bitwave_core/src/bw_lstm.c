@@ -77,6 +77,12 @@ static void activate(const bw_lstm *layer, const int16_t parts[], int16_t *cell,
 }
 
 void bw_lstm_activate_any(const bw_lstm *layer, const int16_t parts[], int16_t cell[], int8_t hidden[]) {
+#if !BW_DSP
+    if (layer->packed) {
+        bw_packed_activate(parts, cell, hidden, &layer->constants);
+        return;
+    }
+#endif
     for (uint32_t unit = 0; unit < layer->hidden; ++unit) {
         activate(layer, parts + unit * BW_RECORD, &cell[unit], &hidden[unit]);
     }

@@ -33,8 +33,9 @@ static inline uint32_t bw_packed_fold(const bw_matrix *matrix, bw_row row) {
 void bw_packed_fold_all(const bw_matrix *matrix, int32_t bias[]);
 
 #if !BW_DSP
-/* parts [unit][BW_RECORD], of which the first four are written: Q3.12. `input` is readable in whole quads and pairs. */
+/* What bw_dsp_product() and bw_dsp_activate() compute, in C and without their limit on columns. */
 void bw_packed_product(const bw_matrix *matrix, const int32_t bias[], const int8_t input[], int16_t parts[]);
+void bw_packed_activate(const int16_t parts[], int16_t cell[], int8_t hidden[], const bw_cell_constants *constants);
 #endif
 
 #endif
