@@ -37,20 +37,8 @@ static size_t records_size(const bw_model *model) {
     return records > head ? records : head;
 }
 
-/* For the widest layer's sums over its first 32 columns; 0 where no matrix is wider. */
-static size_t sums_size(const bw_model *model) {
-    size_t size = 0;
-    for (uint32_t i = 0; i < model->layers; ++i) {
-        const bw_lstm *layer = &model->lstm[i];
-        if (layer->input.more_quads + layer->recurrent.more_quads > 0) {
-            size = biases_size(layer) > size ? biases_size(layer) : size;
-        }
-    }
-    return size;
-}
-
 size_t bw_network_arena_size(const bw_model *model, uint32_t lanes) {
-    size_t size = lanes * state_size(model) + sums_size(model) + records_size(model) + aligned(model->channels);
+    size_t size = lanes * state_size(model) + records_size(model) + aligned(model->channels);
     for (uint32_t i = 0; i < model->layers; ++i) {
         size += biases_size(&model->lstm[i]);
     }
@@ -76,8 +64,6 @@ bw_status bw_network_init(bw_network *network, const bw_model *model, uint32_t l
             bw_packed_fold_all(&model->lstm[i].recurrent, network->biases[i]);
         }
     }
-    network->sums = rest;
-    rest = (uint8_t *)rest + sums_size(model);
     network->records = rest;
     network->sample = (int8_t *)rest + records_size(model);
     memset(network->sample, 0, aligned(model->channels));
@@ -122,7 +108,7 @@ static void update(bw_network *network, uint32_t layer, uint32_t lane) {
     const bw_lstm *lstm = &network->model->lstm[layer];
     int16_t *cell = cell_of(network, lane, layer);
     int8_t *hidden = behind(cell, lstm);
-    bw_lstm_product(lstm, &lstm->recurrent, network->biases[layer], hidden, network->sums,
+    bw_lstm_product(lstm, &lstm->recurrent, network->biases[layer], hidden,
                     network->records + BW_RECORD_EVEN);
     bw_lstm_activate(lstm, network->records + BW_RECORD_EVEN, cell, hidden);
 }
@@ -141,14 +127,14 @@ static void update_both(bw_network *network, uint32_t even, uint32_t odd) {
 /* The first layer: all lanes share the input parts, and by two the recurrent weights. */
 static void step_first(bw_network *network, const int8_t sample[], uint32_t lane_mask) {
     const bw_lstm *lstm = &network->model->lstm[0];
-    bw_lstm_product(lstm, &lstm->input, lstm->bias, sample, network->sums, network->records + BW_RECORD_INPUT);
+    bw_lstm_product(lstm, &lstm->input, lstm->bias, sample, network->records + BW_RECORD_INPUT);
     uint32_t waiting = BW_MAX_LANES; /* a lane that looks for another */
     for (uint32_t lane = 0; lane < network->lanes; ++lane) {
         if ((lane_mask >> lane & 1u) == 0) {
             continue;
         }
 #if BW_DSP_LANES > 1
-        if (lstm->packed && lstm->recurrent.more_quads == 0) {
+        if (lstm->packed) {
             if (waiting == BW_MAX_LANES) {
                 waiting = lane;
             } else {
@@ -178,7 +164,7 @@ void bw_network_step(bw_network *network, const int8_t sample[], uint32_t lane_m
     const bw_lstm *lstm = &model->lstm[1];
     for (uint32_t lane = 0; lane < network->lanes; ++lane) {
         if ((lane_mask >> lane & 1u) != 0) {
-            bw_lstm_product(lstm, &lstm->input, lstm->bias, hidden_of(network, lane, 0), network->sums,
+            bw_lstm_product(lstm, &lstm->input, lstm->bias, hidden_of(network, lane, 0),
                             network->records + BW_RECORD_INPUT);
             update(network, 1, lane);
         }

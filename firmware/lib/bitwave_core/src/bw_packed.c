@@ -7,41 +7,24 @@
 
 enum { HALVES = 2 * BW_GROUP }; /* of a pair's or quad's words */
 
-/* What one block holds of a group of rows: halfwords of its pair, then of its quads. */
-typedef struct block {
-    const int16_t *halves;
-    uint32_t pairs;
-    uint32_t quads;
-} block;
-
-static block block_of(const bw_matrix *matrix, uint32_t index, uint32_t gate, uint32_t group) {
-    const uint32_t first = matrix->pairs + matrix->quads;
-    const uint32_t groups = gate * matrix->groups + group;
+/* Halfwords of a group's pair, then of its quads. */
+static const int16_t *group_of(const bw_matrix *matrix, uint32_t gate, uint32_t group) {
     const int16_t *halves = matrix->weights;
-    if (index == 0) {
-        const block found = {halves + groups * first * HALVES, matrix->pairs, matrix->quads};
-        return found;
-    }
-    const uint32_t skipped = BW_GATES * matrix->groups * first + groups * matrix->more_quads;
-    const block found = {halves + skipped * HALVES, 0, matrix->more_quads};
-    return found;
+    return halves + (gate * matrix->groups + group) * (matrix->pairs + matrix->quads) * HALVES;
 }
 
 static uint32_t magnitude(int32_t value) { return (uint32_t)(value < 0 ? -value : value); }
 
 bw_row bw_packed_row(const bw_matrix *matrix, uint32_t gate, uint32_t unit) {
     bw_row row = {0, 0, 0};
-    for (uint32_t index = 0; index < 2; ++index) {
-        const block block = block_of(matrix, index, gate, unit / BW_GROUP);
-        const int16_t *halves = block.halves + 2 * (unit % BW_GROUP);
-        for (uint32_t i = 0; i < 2 * (block.pairs + block.quads); ++i) {
-            const int32_t half = halves[i / 2 * HALVES + i % 2];
-            const int32_t even = i < 2 * block.pairs ? half : (int8_t)half;
-            const int32_t odd = (half - even) >> 8;
-            row.magnitude += magnitude(even) + magnitude(odd);
-            row.sum += even + odd;
-            row.odd += odd;
-        }
+    const int16_t *halves = group_of(matrix, gate, unit / BW_GROUP) + 2 * (unit % BW_GROUP);
+    for (uint32_t i = 0; i < 2 * (matrix->pairs + matrix->quads); ++i) {
+        const int32_t half = halves[i / 2 * HALVES + i % 2];
+        const int32_t even = i < 2 * matrix->pairs ? half : (int8_t)half;
+        const int32_t odd = (half - even) >> 8;
+        row.magnitude += magnitude(even) + magnitude(odd);
+        row.sum += even + odd;
+        row.odd += odd;
     }
     return row;
 }
@@ -110,24 +93,21 @@ static void round_group(const uint32_t sums[BW_GROUP], bw_scale scale, int16_t *
 }
 
 void bw_packed_product(const bw_matrix *matrix, const int32_t bias[], const int8_t input[], int16_t parts[]) {
-    factors by[2 * BW_DSP_QUADS];
-    const uint32_t quads = matrix->quads + matrix->more_quads;
-    for (uint32_t quad = 0; quad < quads; ++quad) {
+    factors by[BW_DSP_QUADS];
+    const int8_t *pair = input + 4 * matrix->quads;
+    for (uint32_t quad = 0; quad < matrix->quads; ++quad) {
         by[quad] = factors_of(input + 4 * quad);
     }
     for (uint32_t gate = 0; gate < BW_GATES; ++gate) {
         for (uint32_t group = 0; group < matrix->groups; ++group, bias += BW_GROUP) {
+            const int16_t *halves = group_of(matrix, gate, group);
             uint32_t sums[BW_GROUP];
             memcpy(sums, bias, sizeof sums);
-            const block first = block_of(matrix, 0, gate, group);
-            if (first.pairs != 0) {
-                const int8_t *pair = input + 4 * quads;
-                add_products(sums, first.halves, (int16_t)(256 * pair[0]), (int16_t)(256 * pair[1]));
+            if (matrix->pairs != 0) {
+                add_products(sums, halves, (int16_t)(256 * pair[0]), (int16_t)(256 * pair[1]));
+                halves += HALVES;
             }
-            add_quads(sums, first.halves + first.pairs * HALVES, first.quads, by);
-            if (matrix->more_quads != 0) {
-                add_quads(sums, block_of(matrix, 1, gate, group).halves, matrix->more_quads, by + first.quads);
-            }
+            add_quads(sums, halves, matrix->quads, by);
             round_group(sums, matrix->scales[gate], parts + BW_GROUP * group * BW_RECORD + gate);
         }
     }
