@@ -152,7 +152,8 @@ def _sources(room: Literal["host", "emu"]) -> frozenset[Path]:
     """C and assembly files, headers and linker scripts of the core and of one room around it."""
     root = firmware_root()
     found = (path for folder in (CORE, room) for path in (root / folder).rglob("*"))
-    return frozenset(path for path in found if path.suffix in (".c", ".h", ".S", ".ld") and "examples" not in path.parts)
+    kinds = (".c", ".h", ".S", ".ld")
+    return frozenset(path for path in found if path.suffix in kinds and "examples" not in path.parts)
 
 
 def _digest(sources: Iterable[Path], *recipe: str) -> str:
