@@ -19,160 +19,15 @@
  * A scale is mantissa i32, shift i32; every array is padded to four bytes. All is little-endian. */
 #include <string.h>
 
-#include "bw_fixed.h"
 #include "bw_kernels.h"
-#include "bw_packed.h"
-#include "bw_reader.h"
+#include "bw_layers.h"
 
 enum {
     HEADER_SIZE = 56,
     CRC_AT = 12,
     FLAG_SOFTMAX = 1,
-    MAGIC = 0x4D495742, /* "BWIM" */
-    /* Bounds that keep every intermediate of the kernels inside int32. */
-    MAX_SUM = INT32_MAX - 255,      /* leaves room for a zero point */
-    MAX_PACKED_SUM = (1 << 23) - 1, /* times 256 */
-    MIN_SHIFT = -31,
-    MAX_SHIFT = 30,
-    MAX_SOFTMAX_SHIFT = 31, /* then only a difference of 0 counts */
-    MIN_CELL_EXPONENT = -29,
-    MAX_CELL_EXPONENT = 2
+    MAGIC = 0x4D495742 /* "BWIM" */
 };
-
-static uint32_t magnitude(int32_t value) { return value < 0 ? 0u - (uint32_t)value : (uint32_t)value; }
-
-static int scale_is_sound(const bw_scale *scale, int32_t max_shift) {
-    const int mantissa_ok = scale->mantissa == 0 || scale->mantissa >= (1 << 30);
-    return mantissa_ok && scale->shift >= MIN_SHIFT && scale->shift <= max_shift;
-}
-
-/* What |sum of w * (x - zero) + bias| cannot exceed; magnitudes: sum of |w|, at most 2^15 each of 2^8 */
-static uint32_t largest_sum(uint32_t magnitudes, int32_t zero, int32_t bias) {
-    const int32_t below = zero - INT8_MIN;
-    const int32_t above = INT8_MAX - zero;
-    return magnitude(bias) + (uint32_t)(below > above ? below : above) * magnitudes;
-}
-
-/* Whether no input can bring a sum out of `limit`, or out of int32 when shifted left as its scale says. */
-static int sum_is_sound(uint32_t magnitudes, int32_t zero, int32_t bias, const bw_scale *scale, uint32_t limit) {
-    const uint64_t bound = largest_sum(magnitudes, zero, bias);
-    return scale_is_sound(scale, MAX_SHIFT) && bound <= limit &&
-           (bound << (scale->shift > 0 ? scale->shift : 0)) <= MAX_SUM;
-}
-
-static int row_is_sound(const int8_t weights[], uint32_t count, int32_t zero, int32_t bias, const bw_scale *scale) {
-    uint32_t magnitudes = 0;
-    for (uint32_t i = 0; i < count; ++i) {
-        magnitudes += magnitude(weights[i]);
-    }
-    return sum_is_sound(magnitudes, zero, bias, scale, MAX_SUM);
-}
-
-/* bias: this row's as the image has it, 0 for a recurrent row */
-static int packed_row_is_sound(const bw_matrix *matrix, uint32_t gate, uint32_t unit, const int32_t *bias) {
-    const bw_row row = bw_packed_row(matrix, gate, unit);
-    const int32_t own = bias != NULL ? (int32_t)((uint32_t)*bias - bw_packed_fold(matrix, row)) : 0;
-    return own % 256 == 0 && row.magnitude <= MAX_PACKED_SUM / 256 &&
-           bw_scale_is_fast(matrix->scales[gate], largest_sum(row.magnitude, matrix->zero, own / 256)) &&
-           sum_is_sound(row.magnitude, matrix->zero, own / 256, &matrix->scales[gate], MAX_PACKED_SUM);
-}
-
-static int matrix_is_sound(const bw_lstm *layer, const bw_matrix *matrix, const int32_t bias[]) {
-    const uint32_t rows = layer->packed ? BW_GROUP * matrix->groups : layer->hidden;
-    const int8_t *weights = matrix->weights;
-    for (uint32_t row = 0; row < BW_GATES * rows; ++row) {
-        const bw_scale *scale = &matrix->scales[row / rows];
-        const int sound =
-            layer->packed
-                ? packed_row_is_sound(matrix, row / rows, row % rows, bias != NULL ? &bias[row] : NULL)
-                : row_is_sound(weights + row * matrix->columns, matrix->columns, matrix->zero,
-                               bias != NULL ? bias[row] : 0, scale);
-        if (!sound) {
-            return 0;
-        }
-    }
-    return 1;
-}
-
-static int lstm_is_sound(const bw_lstm *layer) {
-    return matrix_is_sound(layer, &layer->input, layer->bias) && matrix_is_sound(layer, &layer->recurrent, NULL) &&
-           scale_is_sound(layer->output_scale, 0) && layer->cell_exponent >= MIN_CELL_EXPONENT &&
-           layer->cell_exponent <= MAX_CELL_EXPONENT && layer->cell_clip >= 0;
-}
-
-/* Shape of a matrix whose columns are known, and its weights. */
-static void read_matrix(bw_reader *reader, const bw_lstm *layer, bw_matrix *matrix, int may_have_pair) {
-    const uint32_t rest = matrix->columns % 4u;
-    matrix->pairs = may_have_pair && (rest == 1 || rest == 2);
-    matrix->quads = (matrix->columns + 3u) / 4u - matrix->pairs;
-    matrix->groups = (layer->hidden + BW_GROUP - 1u) / BW_GROUP;
-    if (layer->packed) {
-        reader->failed |= matrix->quads > BW_DSP_QUADS;
-        matrix->weights = bw_read_array(reader, BW_GATES * BW_GROUP * matrix->groups * (matrix->pairs + matrix->quads), 4);
-    } else {
-        matrix->weights = bw_read_array(reader, (uint32_t)BW_GATES * layer->hidden * matrix->columns, 1);
-    }
-}
-
-static int read_lstm(bw_reader *reader, bw_lstm *layer) {
-    layer->input.columns = bw_read_u8(reader);
-    layer->hidden = bw_read_u8(reader);
-    layer->input.zero = bw_read_i8(reader);
-    layer->hidden_zero = bw_read_i8(reader);
-    layer->cell_exponent = bw_read_i8(reader);
-    layer->packed = bw_read_u8(reader);
-    layer->cell_clip = (int16_t)bw_read_u16(reader);
-    layer->recurrent.columns = layer->hidden;
-    layer->recurrent.zero = layer->hidden_zero;
-    layer->input.scales = bw_read_array(reader, BW_GATES, sizeof(bw_scale));
-    layer->recurrent.scales = bw_read_array(reader, BW_GATES, sizeof(bw_scale));
-    layer->output_scale = bw_read_array(reader, 1, sizeof(bw_scale));
-    read_matrix(reader, layer, &layer->input, 1);
-    read_matrix(reader, layer, &layer->recurrent, 0);
-    const uint32_t rows = layer->packed ? BW_GROUP * layer->input.groups : layer->hidden;
-    layer->bias = bw_read_array(reader, BW_GATES * rows, sizeof(int32_t));
-    if (reader->failed || layer->packed > 1 || layer->input.columns < 1 || layer->hidden < 1 || !lstm_is_sound(layer) ||
-        (layer->packed && !bw_lstm_is_fast(layer))) {
-        return 0;
-    }
-    bw_lstm_prepare(layer);
-    return 1;
-}
-
-static int read_dense(bw_reader *reader, bw_dense *layer) {
-    layer->inputs = bw_read_u16(reader);
-    layer->outputs = bw_read_u8(reader);
-    layer->input_zero = bw_read_i8(reader);
-    layer->output_zero = bw_read_i8(reader);
-    layer->activation_min = bw_read_i8(reader);
-    layer->activation_max = bw_read_i8(reader);
-    layer->scale_count = bw_read_u8(reader);
-    layer->scales = bw_read_array(reader, layer->scale_count, sizeof(bw_scale));
-    layer->weights = bw_read_array(reader, (uint32_t)layer->outputs * layer->inputs, 1);
-    layer->bias = bw_read_array(reader, layer->outputs, sizeof(int32_t));
-    if (reader->failed || layer->inputs < 1 || layer->inputs > BW_MAX_INPUTS || layer->outputs < 1 ||
-        (layer->scale_count != 1 && layer->scale_count != layer->outputs) ||
-        layer->activation_min > layer->activation_max) {
-        return 0;
-    }
-    for (uint32_t row = 0; row < layer->outputs; ++row) {
-        if (!row_is_sound(layer->weights + row * layer->inputs, layer->inputs, layer->input_zero, layer->bias[row],
-                          &layer->scales[layer->scale_count > 1 ? row : 0])) {
-            return 0;
-        }
-    }
-    return 1;
-}
-
-static int read_softmax(bw_reader *reader, bw_softmax *softmax) {
-    softmax->input_scale.mantissa = bw_read_i32(reader);
-    softmax->input_scale.shift = bw_read_i32(reader);
-    softmax->diff_min = bw_read_i32(reader);
-    const int32_t shift = softmax->input_scale.shift;
-    const int64_t largest = (int64_t)31 << 26; /* a difference becomes Q5.26 */
-    return !reader->failed && scale_is_sound(&softmax->input_scale, MAX_SOFTMAX_SHIFT) && shift >= 0 &&
-           softmax->diff_min <= 0 && ((int64_t)magnitude(softmax->diff_min) << shift) <= largest;
-}
 
 /* Labels must fill their bytes exactly: classes times length u8 (1 .. 24) and as many of [a-z0-9-]. */
 static int labels_are_sound(const uint8_t labels[], uint32_t size, uint32_t classes) {
@@ -223,83 +78,6 @@ static int read_front_end(bw_reader *reader, bw_model *model) {
     return lanes <= BW_MAX_LANES;
 }
 
-/* Whether a mean or a weighted sum of hidden states stays inside int32. */
-static int pool_is_sound(const bw_branch *branch, uint32_t steps) {
-    const int32_t shift = branch->pool_scale.shift;
-    if (!scale_is_sound(&branch->pool_scale, MAX_SHIFT)) {
-        return 0;
-    }
-    if (branch->pool == BW_POOL_MEAN) { /* 255 * n is shifted by shift - floor(log2(n)), n > 0 steps */
-        return shift <= 0 || ((uint64_t)510 << shift) <= MAX_SUM;
-    }
-    return steps <= BW_MAX_ATTENTION && ((uint64_t)255 * 255 * steps << (shift > 0 ? shift : 0)) <= MAX_SUM;
-}
-
-static int read_pool(bw_reader *reader, bw_branch *branch, uint32_t units, uint32_t steps) {
-    if (branch->pool == BW_POOL_LAST) {
-        return branch->pool_zero == 0;
-    }
-    branch->pool_scale.mantissa = bw_read_i32(reader);
-    branch->pool_scale.shift = bw_read_i32(reader);
-    if (reader->failed || branch->pool > BW_POOL_ATTENTION || !pool_is_sound(branch, steps)) {
-        return 0;
-    }
-    return branch->pool == BW_POOL_MEAN ||
-           (read_dense(reader, &branch->score) && branch->score.inputs == units && branch->score.outputs == 1 &&
-            read_softmax(reader, &branch->attention));
-}
-
-static int read_branch(bw_reader *reader, bw_model *model, bw_branch *branch) {
-    branch->first_channel = bw_read_u8(reader);
-    branch->channels = bw_read_u8(reader);
-    branch->layers = bw_read_u8(reader);
-    branch->pool = bw_read_u8(reader);
-    branch->has_conv = bw_read_u8(reader);
-    branch->kernel = bw_read_u8(reader);
-    branch->stride = bw_read_u8(reader);
-    branch->pool_zero = bw_read_i8(reader);
-    branch->first_layer = model->layers;
-    if (reader->failed || branch->channels < 1 || branch->first_channel + branch->channels > model->channels ||
-        branch->layers < 1 || branch->layers > 2 || model->layers + branch->layers > BW_MAX_LAYERS ||
-        branch->has_conv > 1 || branch->kernel < 1 || branch->kernel > BW_MAX_KERNEL || branch->stride < 1 ||
-        branch->stride > BW_MAX_STRIDE || branch->kernel > model->window ||
-        (!branch->has_conv && (branch->kernel != 1 || branch->stride != 1))) {
-        return 0;
-    }
-    uint32_t width = branch->channels;
-    if (branch->has_conv) {
-        if (!read_dense(reader, &branch->conv) || branch->conv.inputs != width * branch->kernel) {
-            return 0;
-        }
-        width = branch->conv.outputs;
-    }
-    for (uint32_t i = 0; i < branch->layers; ++i) {
-        bw_lstm *layer = &model->lstm[model->layers++];
-        if (!read_lstm(reader, layer) || layer->input.columns != width) {
-            return 0;
-        }
-        width = layer->hidden;
-    }
-    return read_pool(reader, branch, width, bw_branch_steps(branch, model->window));
-}
-
-static int read_layers(bw_reader *reader, bw_model *model) {
-    uint32_t width = 0;
-    for (uint32_t i = 0; i < model->branches; ++i) {
-        if (!read_branch(reader, model, &model->branch[i])) {
-            return 0;
-        }
-        width += model->lstm[model->layers - 1].hidden;
-    }
-    for (uint32_t i = 0; i < model->dense_layers; ++i) {
-        if (!read_dense(reader, &model->dense[i]) || model->dense[i].inputs != width) {
-            return 0;
-        }
-        width = model->dense[i].outputs;
-    }
-    return width == model->classes;
-}
-
 static int read_answer(bw_reader *reader, bw_model *model) {
     uint32_t hidden = 0;
     for (uint32_t i = 0; i < model->layers; ++i) {
@@ -336,7 +114,7 @@ static int read_content(bw_reader *reader, bw_model *model) {
         model->dense_layers > BW_MAX_DENSE) {
         return 0;
     }
-    return read_layers(reader, model) && (!model->has_softmax || read_softmax(reader, &model->softmax)) &&
+    return bw_read_layers(reader, model) && (!model->has_softmax || bw_read_softmax(reader, &model->softmax)) &&
            (model->hop == 0 || read_front_end(reader, model)) && read_answer(reader, model) &&
            reader->at == reader->size;
 }
