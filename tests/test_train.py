@@ -41,7 +41,7 @@ def test_a_run_holds_a_model_per_fold_and_a_deployable_one(
     data, run, seen = trained
     assert open_run(run.folder) == run
     assert [part.folder.name for part in run.parts()] == ["fold-1", "fold-2", "run"]
-    tested = [name for part in run.folds for name in part.history().test]
+    tested = [name for part in run.tested for name in part.history().test]
     assert sorted(tested) == sorted(take.name for take in data.recordings)
     for part in run.parts():
         history = part.history()
@@ -241,6 +241,43 @@ def test_augmentation_moves_what_it_says() -> None:
     moved = augment(raw, fixed | (np.arange(40) < 20), channels, off.model_copy(update={"shift": 0.2}), random)
     np.testing.assert_array_equal(moved[20:], raw[20:])
     assert (moved[:20] != raw[:20]).any()
+
+
+@pytest.mark.parametrize("name", list(Augmentation.model_fields))
+def test_each_augmentation_has_a_switch_and_a_meaning(name: str) -> None:
+    channels = ("ax", "ay", "az", "gx", "gy", "gz")
+    time = np.linspace(0, 2 * np.pi, 50)
+    raw = np.stack([1000 * (k + 1) * np.sin(time + k) for k in range(6)], axis=1)[None].repeat(20, 0).astype(np.int16)
+    options = Augmentation.none().model_copy(update={name: 0.1})
+    changed = augment(raw, np.ones(20, bool), channels, options, np.random.default_rng(3))
+    change = (changed - raw) / np.array([8192.0] * 3 + [16.384 * 250] * 3)
+    assert changed.any() and (changed != raw).any()
+    if name in ("bias", "drift"):
+        assert np.abs(change).max() <= 0.1001
+        wanted = np.ptp(change[:, :, 0], axis=1) if name == "bias" else change.mean(axis=(1, 2))
+        np.testing.assert_allclose(wanted, 0, atol=1e-4)
+    if name == "noise":
+        assert change.std() == pytest.approx(0.1, rel=0.05)
+    if name == "dropped":
+        assert (changed[:, 1:] == changed[:, :-1]).all(axis=2).mean() == pytest.approx(0.1, abs=0.03)
+        np.testing.assert_array_equal(changed[:, 0], raw[:, 0])
+    if name == "warp":  # bent inside, in place at both ends
+        np.testing.assert_allclose(changed[:, [0, -1], :3], raw[:, [0, -1], :3], atol=1)
+
+
+def test_a_faster_move_turns_faster() -> None:
+    raw = np.zeros((50, 40, 6), np.int16)
+    raw[:, :, 0], raw[:, :, 3] = 100 * np.arange(40), 1000
+    changed = augment(
+        raw,
+        np.ones(50, bool),
+        ("ax", "ay", "az", "gx", "gy", "gz"),
+        Augmentation.none().model_copy(update={"speed": 0.5}),
+        np.random.default_rng(0),
+    )
+    slope = np.diff(changed[:, 18:22, 0], axis=1).mean(axis=1) / 100
+    np.testing.assert_allclose(changed[:, 20, 3] / 1000, slope, rtol=1e-3)
+    assert slope.min() < 0.75 and slope.max() > 1.35
 
 
 def test_rotations_and_vectors() -> None:

@@ -7,7 +7,7 @@ side is the float model in NumPy on the same raw counts.
 from __future__ import annotations
 
 from collections.abc import Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 
 import numpy as np
 import numpy.typing as npt
@@ -59,6 +59,7 @@ class Comparison:
 
     Attributes:
         name: of the split.
+        seed: that it was trained from.
         windows: compared.
         agreement: share of windows with the same winner.
         largest_score_difference: over all windows and classes, in 0..1.
@@ -73,6 +74,7 @@ class Comparison:
     largest_score_difference: float
     input_clipped: float
     saturation: tuple[Saturation, ...]
+    seed: int = 0
 
 
 def compare(name: str, source: FloatModel, model: QuantModel, held_out: Windows) -> Comparison:
@@ -142,4 +144,5 @@ def _evaluate_part(run_: Run, part: Part, dataset: Dataset) -> Comparison:
     held_out = set(history.test)
     takes = [take for take in dataset.recordings if take.name in held_out]
     cut = windows(takes, config.labels, config.window, config.hop)
-    return compare(history.name, load(part.keras), tflite.read_model(part.tflite), cut)
+    found = compare(history.name, load(part.keras), tflite.read_model(part.tflite), cut)
+    return replace(found, seed=history.seed)

@@ -24,7 +24,12 @@ def build_training(steps: int, channels: int, classes: int, settings: Settings, 
     sequence = inputs
     for hidden in settings.hidden:
         # Orthogonal recurrent weights are Keras' default, and matter over a hundred steps.
-        layer = keras.layers.LSTM(hidden, return_sequences=True, unroll=unroll and steps <= MAX_UNROLLED_STEPS)
+        layer = keras.layers.LSTM(
+            hidden,
+            return_sequences=True,
+            recurrent_dropout=settings.recurrent_dropout,
+            unroll=unroll and steps <= MAX_UNROLLED_STEPS,
+        )
         sequence = layer(sequence)
     sequence = keras.layers.Dropout(settings.dropout)(sequence)
     for units in settings.dense:

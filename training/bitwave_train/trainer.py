@@ -56,7 +56,11 @@ class Trainer:
             variable.assign(tf.zeros_like(variable))
 
     def fit(
-        self, takes: Sequence[Recording], validation: Sequence[Recording], report: Callable[[Epoch], object]
+        self,
+        takes: Sequence[Recording],
+        validation: Sequence[Recording],
+        report: Callable[[Epoch], object],
+        seed: int | None = None,
     ) -> tuple[list[Epoch], int, Any]:
         """Trains on takes; returns the history, the best epoch and the deployable network with its weights.
 
@@ -64,10 +68,12 @@ class Trainer:
             takes: recordings to train on.
             validation: recordings that choose the best epoch, by their loss.
             report: called after each epoch.
+            seed: in place of the one of the settings.
         """
         settings = self._settings
-        self._reset(settings.seed)
-        random = np.random.default_rng(settings.seed)
+        seed = settings.seed if seed is None else seed
+        self._reset(seed)
+        random = np.random.default_rng(seed)
         pool = Pool(takes, self.config)
         mean, deviation = standardization(pool.windows.samples)
         checked = windows(validation, self.config.labels, self.config.window, self.config.hop)
@@ -85,6 +91,7 @@ class Trainer:
                     self.config.channels,
                     settings.augmentation,
                     random,
+                    self.config.counts,
                 )
                 batch = ((raw - mean) / deviation).astype(np.float32)
                 targets = pool.windows.classes[chosen].astype(np.int32)
@@ -121,14 +128,19 @@ class Trainer:
     def _step_eagerly(self, batch: tf.Tensor, targets: tf.Tensor, weights: tf.Tensor) -> tf.Tensor:
         with tf.GradientTape() as tape:
             logits = self._network(batch, training=True)
-            repeated = tf.repeat(targets[:, None], self.config.window, axis=1)
-            entropy = tf.nn.sparse_softmax_cross_entropy_with_logits(repeated, logits)
+            wanted = tf.broadcast_to(self._smoothed(targets)[:, None], tf.shape(logits))
+            entropy = tf.nn.softmax_cross_entropy_with_logits(wanted, logits)
             loss = tf.reduce_mean(weights * tf.linalg.matvec(entropy, self._step_weights))
             total = loss + self._settings.l2 * tf.add_n([tf.reduce_sum(tf.square(kernel)) for kernel in self._kernels])
         variables = self._network.trainable_variables
         gradients = tape.gradient(total, variables)
         self._optimizer.apply_gradients(zip(gradients, variables, strict=True))
         return loss
+
+    def _smoothed(self, targets: tf.Tensor) -> tf.Tensor:
+        """(n, classes) the share of each label in the target."""
+        classes, spread = len(self.config.labels), self._settings.label_smoothing
+        return tf.one_hot(targets, classes, on_value=1.0 - spread + spread / classes, off_value=spread / classes)
 
     def _check(self, seen: tf.Tensor, checked: Windows) -> tuple[float, float]:
         """Loss and accuracy on the validation windows."""
