@@ -1,4 +1,4 @@
-"""Recordings from the Arduino capture format.
+"""Recordings from the Arduino capture format, and from streams that other readers brought to g and degree/s.
 
 Arduino's IMU_Capture sketch prints one header, ``aX,aY,aZ,gX,gY,gZ``, then the rows of each recording with a blank
 line between recordings: acceleration in g, angular rate in degree/s, no time. People keep one file per label.
@@ -7,8 +7,8 @@ Counts, in double precision::
 
     count = clip(rint(value * lsb_per_unit), -32768, 32767)
 
-with 8192 LSB/g and 16.384 LSB per degree/s; ``rint`` rounds to the nearest, ties to even. A reading of +4 g would be
-32768 and becomes 32767: such samples are counted and reported.
+with 8192 LSB/g and 16.384 LSB per degree/s, unless data that reach further state another; ``rint`` rounds to the
+nearest, ties to even. A reading of +4 g would be 32768 and becomes 32767: such samples are counted and reported.
 """
 
 from __future__ import annotations
@@ -16,6 +16,7 @@ from __future__ import annotations
 import math
 import os
 from collections import Counter
+from collections.abc import Iterable
 from dataclasses import dataclass
 from pathlib import Path
 
@@ -23,13 +24,15 @@ import numpy as np
 import numpy.typing as npt
 
 from . import __version__
+from .columns import Stream
 from .errors import RecordingError
 from .metadata import CountsScale
 from .recording import COUNT_MAX, COUNT_MIN, Recording, even_times, next_number, write
-from .session import DEFAULT_COUNTS, Session, check_name
+from .session import CHANNELS, DEFAULT_COUNTS, Session, check_name
 
 HEADER = "aX,aY,aZ,gX,gY,gZ"
 MIN_RATE_HZ, MAX_RATE_HZ = 1.0, 4000.0
+MAX_CLIPPED = 0.05  # share of samples; more is a wrong unit
 # A hand that moves keeps the median of |a| near 1 g; m/s^2 taken for g gives 9.8, gravity removed gives about 0.
 MIN_MEDIAN_G, MAX_MEDIAN_G = 0.3, 3.0
 
@@ -66,11 +69,7 @@ def import_folder(
         RecordingError: an odd rate, a file that is malformed, or takes that are there already.
         WriteError: the disk is full or read-only.
     """
-    if not (math.isfinite(rate_hz) and MIN_RATE_HZ <= rate_hz <= MAX_RATE_HZ):
-        raise RecordingError(
-            f"a rate of {rate_hz:g} Hz is odd: give the sensor's, {MIN_RATE_HZ:g} to {MAX_RATE_HZ:g} "
-            "(119 for an LSM9DS1)"
-        )
+    _check_rate(rate_hz)
     check_name("participant", participant)
     check_name("session", session)
     paths = sorted(folder.glob("*.csv"))
@@ -79,7 +78,7 @@ def import_folder(
     takes: list[Recording] = []
     clipped: dict[str, int] = {}
     for path in paths:
-        label = path.stem.lower().replace("_", "-").replace(" ", "-")
+        label = label_of(path.stem)
         check_name(f"{path}: label", label)
         if any(take.label == label for take in takes):
             raise RecordingError(f"{path}: another file gives the label {label} too; put them into one file")
@@ -103,17 +102,101 @@ def import_folder(
     return ImportReport(dict(Counter(take.label for take in takes)), sum(len(t.samples) for t in takes), clipped)
 
 
+def import_streams(
+    streams: Iterable[Stream],
+    out: Path,
+    *,
+    rate_hz: float,
+    session: str,
+    counts: CountsScale = DEFAULT_COUNTS,
+    board: str = "unknown",
+    note: str = "",
+) -> ImportReport:
+    """Imports streams as one take each, one session per participant; nothing is written unless all can be read.
+
+    Args:
+        streams: in g and degree/s.
+        out: folder of the data set.
+        rate_hz: their sample rate.
+        session: name of the session.
+        counts: scale of the recordings.
+        board: kept as it is in the session file.
+        note: likewise.
+
+    Raises:
+        RecordingError: an odd rate, a name that cannot be one, values far beyond any IMU, or a session that is there.
+        WriteError: the disk is full or read-only.
+    """
+    _check_rate(rate_hz)
+    check_name("session", session)
+    takes: dict[str, list[Recording]] = {}
+    numbers: Counter[tuple[str, str]] = Counter()
+    clipped: Counter[str] = Counter()
+    samples = 0
+    for stream in streams:
+        label, who = label_of(stream.label), stream.participant.lower()
+        check_name("label", label)
+        check_name("participant", who)
+        taken = numbers.setdefault((label, who), next_number(out, label, who, session) - 1) + 1
+        numbers[label, who] = taken
+        found, beyond = to_counts(stream.values, counts)
+        clipped[label] += beyond
+        samples += len(found)
+        channels = CHANNELS[: found.shape[1]]
+        times = even_times(len(found), rate_hz)
+        take = Recording(label, who, session, taken, times, found, rate_hz, channels, counts)
+        takes.setdefault(who, []).append(take)
+    if not takes:
+        raise RecordingError("there is no take to import: is every stream shorter than a slice?")
+    if sum(clipped.values()) > MAX_CLIPPED * samples:
+        most = f"{COUNT_MAX / counts.accel_lsb_per_g:.3g} g or {COUNT_MAX / counts.gyro_lsb_per_dps:.0f} degree/s"
+        raise RecordingError(
+            f"{sum(clipped.values()) / samples:.0%} of the samples are beyond {most}: "
+            "give the units of the file, or a coarser scale"
+        )
+    for who, of_one in takes.items():
+        facts = Session(
+            tool=f"bitwave {__version__}",
+            source="import",
+            participant=who,
+            session=session,
+            board=board,
+            channels=of_one[0].channels,
+            counts=counts,
+            accel_range_g=COUNT_MAX / counts.accel_lsb_per_g,
+            gyro_range_dps=COUNT_MAX / counts.gyro_lsb_per_dps,
+            rate_hz=rate_hz,
+            note=note,
+        )
+        write(out, facts, of_one)
+    labels = Counter(take.label for of_one in takes.values() for take in of_one)
+    return ImportReport(dict(labels), samples, {label: count for label, count in clipped.items() if count})
+
+
+def label_of(text: str) -> str:
+    """A label from a file's name or a table: lower case, ``-`` for ``_`` and blanks."""
+    return text.strip().lower().replace("_", "-").replace(" ", "-")
+
+
+def _check_rate(rate_hz: float) -> None:
+    if not (math.isfinite(rate_hz) and MIN_RATE_HZ <= rate_hz <= MAX_RATE_HZ):
+        raise RecordingError(
+            f"a rate of {rate_hz:g} Hz is odd: give the sensor's, {MIN_RATE_HZ:g} to {MAX_RATE_HZ:g} "
+            "(119 for an LSM9DS1)"
+        )
+
+
 def to_counts(values: npt.NDArray[np.float64], scale: CountsScale) -> tuple[npt.NDArray[np.int16], int]:
     """Turns g and degree/s into counts by the module's formula.
 
     Args:
-        values: (samples, 6) float64, three of acceleration in g, three of angular rate in degree/s.
+        values: (samples, 3 or 6) float64, three of acceleration in g, three of angular rate in degree/s.
         scale: LSB per unit.
 
     Returns:
-        (samples, 6) int16, and the number of samples with a value that was clipped.
+        int16 counts of the same shape, and the number of samples with a value that was clipped.
     """
-    lsb = np.array([scale.accel_lsb_per_g] * 3 + [scale.gyro_lsb_per_dps] * 3)
+    lsb = np.array([scale.accel_lsb_per_g] * 3 + [scale.gyro_lsb_per_dps] * 3)[: values.shape[1]]
     rounded = np.rint(values * lsb)
     beyond = (rounded < COUNT_MIN) | (rounded > COUNT_MAX)
     return np.clip(rounded, COUNT_MIN, COUNT_MAX).astype(np.int16), int(beyond.any(axis=1).sum())
