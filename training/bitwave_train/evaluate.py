@@ -18,7 +18,8 @@ from bitwave.errors import ModelError, UsageError
 from bitwave.quantmodel import GATES, QuantModel
 from bitwave.windowing import Windows, windows
 
-from .floatmodel import FloatModel, load, run
+from .floatmodel import FloatModel, run
+from .keras_reader import load
 from .settings import Part, Run
 
 SCORE_SCALE, SCORE_ZERO_POINT = 1.0 / 256.0, -128  # of the int8 softmax

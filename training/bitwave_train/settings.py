@@ -69,7 +69,12 @@ class Settings(_Frozen):
     """Network and training.
 
     Attributes:
-        hidden: units per LSTM layer.
+        hidden: units per LSTM layer, of each branch.
+        conv_filters: of a convolution over time in front of the LSTM; 0 leaves it out.
+        conv_kernel: samples under it.
+        conv_stride: samples from one of its steps to the next.
+        pool: what becomes of the hidden states: the last one, their mean, or attention's weighted mean.
+        fused: a branch for each sensor (accelerometer, gyroscope, ...) in place of one for all channels.
         dense: units per dense layer before the last.
         memory: longest time constant that a unit starts with, as a fraction of the window; see `model.remember`.
         dropout: of the hidden state before the head.
@@ -90,6 +95,11 @@ class Settings(_Frozen):
     """
 
     hidden: Annotated[tuple[Hidden, ...], Field(min_length=1, max_length=2)] = (32,)
+    conv_filters: Annotated[int, Field(ge=0, le=256)] = 0
+    conv_kernel: Annotated[int, Field(ge=1, le=64)] = 5
+    conv_stride: Annotated[int, Field(ge=1, le=16)] = 2
+    pool: Literal["last", "mean", "attention"] = "last"
+    fused: bool = False
     dense: tuple[Hidden, ...] = ()
     memory: Annotated[float, Field(ge=0, le=4)] = 0.5
     dropout: Annotated[float, Field(ge=0, lt=1)] = 0.2

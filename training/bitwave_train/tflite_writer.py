@@ -13,7 +13,8 @@ from bitwave.metadata import Decision, Metadata
 from bitwave.quantmodel import QuantModel
 from bitwave.windowing import BACKGROUND, windows
 
-from .floatmodel import FloatModel, load
+from .floatmodel import FloatModel
+from .keras_reader import load
 from .quantize import Options, front_end, quantize
 from .settings import Run, RunConfig
 

@@ -54,7 +54,7 @@ def plan(
         seeds: how often what is held out is trained.
 
     Raises:
-        UsageError: several seeds, but nothing held out that would tell them apart.
+        UsageError: several seeds, but nothing held out that would tell them apart; a window that does not fit.
         RecordingError: there is one label only, a label has too few recordings, a channel never changes,
             or a recording is shorter than the window.
         LeakingSplit: the split is finer than the data allow.
@@ -83,6 +83,10 @@ def plan(
         seeds=seeds,
         settings=settings,
     )
+    if settings.conv_filters and config.window < settings.conv_kernel:
+        raise UsageError(
+            f"a window of {config.window} samples is shorter than the convolution's {settings.conv_kernel}"
+        )
     windows(dataset.recordings, config.labels, config.window, config.hop)
     for index in range(seeds):
         repeat = config.repeat(index)

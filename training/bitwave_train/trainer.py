@@ -35,20 +35,21 @@ class Trainer:
         self._initial_state = [variable.numpy() for variable in self._network.non_trainable_variables]
         self._optimizer = keras.optimizers.Adam(global_clipnorm=self._settings.clip_norm)
         self._optimizer.build(self._network.trainable_variables)
-        self._kernels = [variable for variable in self._network.trainable_variables if len(variable.shape) == 2]
-        self._step_weights = tf.constant(step_weights(config.window, self._settings.step_share))
+        self._kernels = [variable for variable in self._network.trainable_variables if len(variable.shape) > 1]
+        self._step_weights = tf.constant(step_weights(self._network.output_shape[1], self._settings.step_share))
         self._step = tf.function(self._step_eagerly)
         self._logits = tf.function(lambda batch: self._network(batch, training=False)[:, -1], reduce_retracing=True)
 
     def _build(self, unroll: bool) -> Any:
         config = self.config
-        return build_training(config.window, len(config.channels), len(config.labels), self._settings, unroll)
+        return build_training(config.window, config.channels, len(config.labels), self._settings, unroll)
 
     def _reset(self, seed: int) -> None:
         """New weights, and an optimizer and dropout as at the start."""
         keras.utils.set_random_seed(seed)
         fresh = self._build(unroll=False)
-        remember(fresh, self._settings.memory * self.config.window, np.random.default_rng(seed))
+        stride = self._settings.conv_stride if self._settings.conv_filters else 1
+        remember(fresh, self._settings.memory * self.config.window / stride, np.random.default_rng(seed))
         self._network.set_weights(fresh.get_weights())
         for variable, value in zip(self._network.non_trainable_variables, self._initial_state, strict=True):
             variable.assign(value)
@@ -114,7 +115,7 @@ class Trainer:
             if epoch - best_epoch >= settings.patience:
                 break
         self._network.set_weights(best_weights)
-        return history, best_epoch, build_deployable(self._network, mean, deviation, settings)
+        return history, best_epoch, build_deployable(self._network, self.config.channels, mean, deviation, settings)
 
     def _rate(self, epoch: float) -> float:
         """Linear warm-up, then half a cosine to zero."""
