@@ -26,6 +26,8 @@ def quantize(
     activations: Annotated[str, typer.Option(help="Ranges of activations: mse or percentile.")] = "mse",
     percentile: Annotated[float, typer.Option(min=50, max=100, help="Central part that is kept.")] = 99.99,
     weights: Annotated[str, typer.Option(help="Ranges of weights: mse, or percentile to keep all.")] = "mse",
+    qat: Annotated[bool, typer.Option("--qat", help="Train on with the rounding of int8 in the loop.")] = False,
+    qat_epochs: Annotated[int, typer.Option(min=1, help="With --qat: epochs.")] = 15,
     threshold: Annotated[int | None, typer.Option(min=0, max=255, help="Decision: least score, 0..255.")] = None,
     margin: Annotated[int | None, typer.Option(min=0, max=255, help="Decision: to the second best.")] = None,
     hold: Annotated[int | None, typer.Option(min=1, max=255, help="Decision: windows that must agree.")] = None,
@@ -50,7 +52,7 @@ def quantize(
     opened = open_run(run)
     recordings = _dataset(opened.config, data)
     prepare()
-    for path in write_run(opened, recordings, chosen, decision):
+    for path in write_run(opened, recordings, chosen, decision, qat_epochs if qat else 0):
         typer.echo(str(path))
 
 

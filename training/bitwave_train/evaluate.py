@@ -61,6 +61,7 @@ class Comparison:
     Attributes:
         name: of the split.
         seed: that it was trained from.
+        post_training: int8 without quantization-aware training, where there was such.
         windows: compared.
         agreement: share of windows with the same winner.
         largest_score_difference: over all windows and classes, in 0..1.
@@ -76,6 +77,7 @@ class Comparison:
     input_clipped: float
     saturation: tuple[Saturation, ...]
     seed: int = 0
+    post_training: Scores | None = None
 
 
 def compare(name: str, source: FloatModel, model: QuantModel, held_out: Windows) -> Comparison:
@@ -145,5 +147,9 @@ def _evaluate_part(run_: Run, part: Part, dataset: Dataset) -> Comparison:
     held_out = set(history.test)
     takes = [take for take in dataset.recordings if take.name in held_out]
     cut = windows(takes, config.labels, config.window, config.hop)
-    found = compare(history.name, load(part.keras), tflite.read_model(part.tflite), cut)
-    return replace(found, seed=history.seed)
+    source = load(part.keras)
+    found = compare(history.name, source, tflite.read_model(part.tflite), cut)
+    before = None
+    if part.post_training.exists():
+        before = compare(history.name, source, tflite.read_model(part.post_training), cut).int8
+    return replace(found, seed=history.seed, post_training=before)

@@ -21,12 +21,14 @@ def as_dict(comparisons: Sequence[Comparison]) -> dict[str, Any]:
     `largest_score_difference` the largest of all.
     """
     seeds = _seeds(comparisons)
+    before = [c.post_training for c in comparisons if c.post_training]
     return {
         "summary": {
             "parts": len(comparisons),
             "windows": sum(c.windows for c in comparisons),
             "float": _summary([c.float32 for c in comparisons]),
             "int8": _summary([c.int8 for c in comparisons]),
+            "post_training": _summary(before) if before else None,
             "between_seeds": {
                 side: _spread([float(np.mean(values[side])) for values in seeds.values()]) for side in ("float", "int8")
             },
@@ -98,6 +100,10 @@ def _parts_table(comparisons: Sequence[Comparison]) -> Table:
         means = (_plus_minus([get(c) for c in comparisons]) for get in getters)
         largest = max(c.largest_score_difference for c in comparisons)
         table.add_row("mean", str(sum(c.windows for c in comparisons)), *means, f"{largest:.3f}")
+    before = [c.post_training for c in comparisons if c.post_training]
+    if before:
+        accuracy, f1 = _plus_minus([s.accuracy for s in before]), _plus_minus([s.macro_f1 for s in before])
+        table.add_row("without QAT", "", "", accuracy, "", f1)
     seeds = _seeds(comparisons)
     if len(seeds) > 1:
         between = (_plus_minus([float(np.mean(s[side])) for s in seeds.values()]) for side in ("float", "int8"))

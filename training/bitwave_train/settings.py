@@ -5,6 +5,7 @@ Layout of a run::
     config.json        everything the run was made from: settings, data set and its digest, labels, split
     model.keras        the deployable model (with --folds: trained on all recordings)
     model.tflite       the same, quantized
+    post-training.tflite  with quantize --qat: the same without that training, to compare
     history.json       loss, validation loss and accuracy per epoch, and which recordings trained and validated it
     fold-1/ ...        with --folds: the same files for each fold, whose history names the recordings held out
     seed-2/fold-1/ ... with --seeds: the folds again, from another seed
@@ -196,6 +197,11 @@ class Part:
         return self.folder / "model.tflite"
 
     @property
+    def post_training(self) -> Path:
+        """What post-training quantization gave, where the quantized model was trained further."""
+        return self.folder / "post-training.tflite"
+
+    @property
     def history_path(self) -> Path:
         """How it was trained."""
         return self.folder / "history.json"
@@ -209,7 +215,7 @@ class Part:
 
     def clear(self) -> None:
         """Removes what an earlier training left."""
-        for path in (self.keras, self.tflite, self.history_path):
+        for path in (self.keras, self.tflite, self.post_training, self.history_path):
             path.unlink(missing_ok=True)
 
 
