@@ -14,7 +14,8 @@ __all__ = ("evaluate", "quantize", "train")
 if TYPE_CHECKING:
     from bitwave.dataset import Dataset
 
-    from .settings import RunConfig
+    from .evaluate import Comparison
+    from .settings import Run, RunConfig
 
 RunFolder = Annotated[Path, typer.Argument(help="Folder of the run, as bitwave train wrote it.")]
 DataFolder = Annotated[Path | None, typer.Option(help="Folder of the recordings, where it moved since training.")]
@@ -59,6 +60,7 @@ def quantize(
 def evaluate(
     run: RunFolder,
     data: DataFolder = None,
+    html: Annotated[Path | None, typer.Option("--report", help="Write a self-contained HTML report too.")] = None,
     as_json: Annotated[bool, typer.Option("--json", help="Print the result as one JSON document.")] = False,
 ) -> None:
     """Compare float with int8 on the recordings that were held out."""
@@ -75,12 +77,30 @@ def evaluate(
     recordings = _dataset(opened.config, data)
     prepare()
     comparisons = evaluation.evaluate(opened, recordings)
+    if html is not None:
+        _write_report(html, opened, recordings, comparisons)
     if as_json:
         typer.echo(json.dumps(report.as_dict(comparisons)))
     else:
         console = Console()
         for table in report.tables(comparisons):
             console.print(table)
+
+
+def _write_report(path: Path, run: Run, recordings: Dataset, comparisons: list[Comparison]) -> None:
+    from dataclasses import replace
+
+    from bitwave.files import write_whole
+
+    from . import details
+    from .report_html import page
+
+    found = [
+        replace(details.detail(run, part, recordings), comparison=comparison)
+        for part, comparison in zip(run.tested, comparisons, strict=True)
+    ]
+    cost = details.board_cost(run.deployable.tflite)
+    write_whole(path, page(run.config, found, cost).encode())
 
 
 def _dataset(config: RunConfig, data: Path | None) -> Dataset:
