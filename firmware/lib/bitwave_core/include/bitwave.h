@@ -27,7 +27,7 @@ extern "C" {
 #define BW_MUST_CHECK
 #endif
 
-#define BW_IMAGE_ABI 1
+#define BW_IMAGE_ABI 2
 
 #define BW_MAX_LAYERS 2
 #define BW_MAX_DENSE 4
@@ -82,20 +82,72 @@ typedef struct bw_scale {
     int32_t shift;
 } bw_scale;
 
-/* One LSTM layer; gate order is input, forget, cell, output. Pointers lead into the image. */
+#define BW_GATES 4 /* input, forget, cell, output: this order everywhere */
+
+/* Which kernels run a layer. The exporter packs the weights of a layer that meets the conditions of the DSP kernels. */
+#define BW_KERNELS(X)                                      \
+    X(BW_KERNEL_DSP, 0, "Cortex-M4 DSP")                   \
+    X(BW_KERNEL_PACKED, 1, "portable, for packed weights") \
+    X(BW_KERNEL_PLAIN, 2, "portable, for plain weights")
+
+typedef enum bw_kernel {
+#define BW_KERNEL_ENTRY(name, number, text) name = number,
+    BW_KERNELS(BW_KERNEL_ENTRY)
+#undef BW_KERNEL_ENTRY
+} bw_kernel;
+
+/* A line for people; never NULL. */
+const char *bw_kernel_text(bw_kernel kernel);
+
+/* A gate's scale as the DSP kernels want it: see bw_dsp_product.S. */
+typedef struct bw_rounding {
+    int32_t multiplier;
+    int32_t constant;
+    int32_t factor;
+    int32_t sign;
+} bw_rounding;
+
+/* One of a layer's two matrices: four gates of `hidden` rows each. The assembly reads the members up to `gates`. */
+typedef struct bw_matrix {
+    const void *weights; /* packed: see bw_packed.h; plain: int8 [4][hidden][columns] */
+    uint32_t quads;      /* of the first block, packed: four columns each */
+    uint32_t pairs;      /* 0 or 1: two columns behind the quads */
+    uint32_t groups;     /* of eight rows */
+    bw_rounding gates[BW_GATES];
+    const bw_scale *scales; /* [4] to Q3.12 */
+    uint8_t more_quads;     /* of the second block */
+    uint8_t columns;
+    int8_t zero; /* of the vector */
+} bw_matrix;
+
+/* For bw_dsp_activate.S, in its order. */
+typedef struct bw_cell_constants {
+    const uint32_t *table;
+    uint32_t units;
+    int32_t sigmoid;
+    int32_t factors;
+    int32_t kept;
+    int32_t added;
+    int32_t added_shift;
+    int32_t position;
+    int32_t output;
+    int32_t output_multiplier;
+    int32_t output_shift;
+} bw_cell_constants;
+
+/* One LSTM layer. Pointers lead into the image. */
 typedef struct bw_lstm {
-    uint8_t inputs;
     uint8_t hidden;
-    int8_t input_zero;
     int8_t hidden_zero;
     int8_t cell_exponent; /* log2 of the cell state's scale */
+    uint8_t packed;       /* layout of the weights */
     int16_t cell_clip;    /* symmetric clamp of the cell, 0: none */
-    const bw_scale *input_scales;     /* [4] to Q3.12 */
-    const bw_scale *recurrent_scales; /* [4] to Q3.12 */
-    const bw_scale *output_scale;     /* [1] tanh(cell) * output gate, Q0.30, to hidden state */
-    const int8_t *input_weights;      /* [hidden][4][inputs] */
-    const int8_t *recurrent_weights;  /* [hidden][4][hidden] */
-    const int32_t *bias;              /* [hidden][4] */
+    uint8_t kernel;       /* bw_kernel */
+    bw_matrix input;
+    bw_matrix recurrent;
+    const bw_scale *output_scale; /* [1] tanh(cell) * output gate, Q0.30, to hidden state */
+    const int32_t *bias;          /* [4][hidden], or packed and folded [4][8 * groups] */
+    bw_cell_constants constants;
 } bw_lstm;
 
 typedef struct bw_dense {
@@ -177,9 +229,11 @@ typedef struct bw_network {
     const bw_model *model;
     uint32_t lanes;
     size_t lane_size;
-    uint8_t *states;     /* [lanes]: per layer the cell int16 [hidden], then per layer the hidden state int8 [hidden] */
-    int16_t *projection; /* [hidden][4] Q3.12, shared by the lanes in the first layer */
-    int8_t *scratch;     /* [2][widest layer] */
+    uint8_t *states; /* [lanes]: per layer the cell int16 [hidden], then the hidden state int8 [hidden], both padded */
+    int32_t *biases[BW_MAX_LAYERS]; /* of the recurrent matrices, packed and folded; NULL where plain */
+    int32_t *sums;                  /* of the wide matrices' first blocks */
+    int16_t *records;               /* parts of the gates, see bw_dsp.h; between steps, scratch for the head */
+    int8_t *sample;                 /* [channels], padded */
 } bw_network;
 
 size_t bw_network_arena_size(const bw_model *model, uint32_t lanes);
@@ -190,7 +244,7 @@ BW_MUST_CHECK bw_status bw_network_init(bw_network *network, const bw_model *mod
 
 void bw_network_reset(bw_network *network, uint32_t lane);
 
-/* Feeds one int8 sample [channels] to the lanes whose bit is set in `lane_mask`. */
+/* Feeds one int8 sample [channels] to the lanes whose bit is set in `lane_mask`. Fastest if aligned to four bytes. */
 void bw_network_step(bw_network *network, const int8_t sample[], uint32_t lane_mask);
 
 const int8_t *bw_network_hidden(const bw_network *network, uint32_t lane, uint32_t layer);

@@ -3,8 +3,9 @@
  * header     magic "BWIM" u32, ABI u16, flags u16, size u32, CRC-32 u32 (of all bytes but these four), digest u8[16],
  *            window u16, hop u16, channels u8, layers u8, dense layers u8, classes u8, rate u32, accel scale u32,
  *            gyro scale u32, input zero i8, answer steps u8, reserved u16
- * per layer  inputs u8, hidden u8, input zero i8, hidden zero i8, cell exponent i8, reserved u8, cell clip u16,
- *            input scales [4], recurrent scales [4], output scale, input weights, recurrent weights, bias
+ * per layer  inputs u8, hidden u8, input zero i8, hidden zero i8, cell exponent i8, packed u8, cell clip u16,
+ *            input scales [4], recurrent scales [4], output scale, input weights, recurrent weights, bias;
+ *            weights int8 [4][hidden][columns] and bias [4][hidden], or packed and folded: bw_packed.h
  * per dense  inputs u8, outputs u8, input zero i8, output zero i8, activation min i8, activation max i8, scales u8,
  *            reserved u8, scales, weights, bias
  * softmax    scale, diff_min i32                                                       if FLAG_SOFTMAX
@@ -17,6 +18,7 @@
 
 #include "bw_fixed.h"
 #include "bw_kernels.h"
+#include "bw_packed.h"
 #include "bw_reader.h"
 
 enum {
@@ -25,7 +27,8 @@ enum {
     FLAG_SOFTMAX = 1,
     MAGIC = 0x4D495742, /* "BWIM" */
     /* Bounds that keep every intermediate of the kernels inside int32. */
-    MAX_SUM = INT32_MAX - 255, /* leaves room for a zero point */
+    MAX_SUM = INT32_MAX - 255,      /* leaves room for a zero point */
+    MAX_PACKED_SUM = (1 << 23) - 1, /* times 256 */
     MIN_SHIFT = -31,
     MAX_SHIFT = 30,
     MAX_SOFTMAX_SHIFT = 31, /* then only a difference of 0 counts */
@@ -40,49 +43,100 @@ static int scale_is_sound(const bw_scale *scale, int32_t max_shift) {
     return mantissa_ok && scale->shift >= MIN_SHIFT && scale->shift <= max_shift;
 }
 
-/* Whether no input can bring the row's sum, shifted left as its scale says, out of int32. */
-static int row_is_sound(const int8_t weights[], uint32_t count, int32_t zero, int32_t bias, const bw_scale *scale) {
+/* What |sum of w * (x - zero) + bias| cannot exceed; magnitudes: sum of |w|, at most 2^15 each of 2^8 */
+static uint32_t largest_sum(uint32_t magnitudes, int32_t zero, int32_t bias) {
     const int32_t below = zero - INT8_MIN;
     const int32_t above = INT8_MAX - zero;
-    const uint64_t reach = (uint64_t)(below > above ? below : above);
-    uint64_t bound = magnitude(bias);
-    for (uint32_t i = 0; i < count; ++i) {
-        bound += reach * magnitude(weights[i]);
-    }
-    return scale_is_sound(scale, MAX_SHIFT) && (bound << (scale->shift > 0 ? scale->shift : 0)) <= MAX_SUM;
+    return magnitude(bias) + (uint32_t)(below > above ? below : above) * magnitudes;
 }
 
-static int lstm_is_sound(const bw_lstm *layer) {
-    const uint32_t rows = (uint32_t)layer->hidden * BW_GATES;
-    for (uint32_t row = 0; row < rows; ++row) {
-        const uint32_t gate = row % BW_GATES;
-        if (!row_is_sound(layer->input_weights + row * layer->inputs, layer->inputs, layer->input_zero,
-                          layer->bias[row], &layer->input_scales[gate]) ||
-            !row_is_sound(layer->recurrent_weights + row * layer->hidden, layer->hidden, layer->hidden_zero, 0,
-                          &layer->recurrent_scales[gate])) {
+/* Whether no input can bring a sum out of `limit`, or out of int32 when shifted left as its scale says. */
+static int sum_is_sound(uint32_t magnitudes, int32_t zero, int32_t bias, const bw_scale *scale, uint32_t limit) {
+    const uint64_t bound = largest_sum(magnitudes, zero, bias);
+    return scale_is_sound(scale, MAX_SHIFT) && bound <= limit &&
+           (bound << (scale->shift > 0 ? scale->shift : 0)) <= MAX_SUM;
+}
+
+static int row_is_sound(const int8_t weights[], uint32_t count, int32_t zero, int32_t bias, const bw_scale *scale) {
+    uint32_t magnitudes = 0;
+    for (uint32_t i = 0; i < count; ++i) {
+        magnitudes += magnitude(weights[i]);
+    }
+    return sum_is_sound(magnitudes, zero, bias, scale, MAX_SUM);
+}
+
+/* bias: this row's as the image has it, 0 for a recurrent row */
+static int packed_row_is_sound(const bw_matrix *matrix, uint32_t gate, uint32_t unit, const int32_t *bias) {
+    const bw_row row = bw_packed_row(matrix, gate, unit);
+    const int32_t own = bias != NULL ? (int32_t)((uint32_t)*bias - bw_packed_fold(matrix, row)) : 0;
+    return own % 256 == 0 && row.magnitude <= MAX_PACKED_SUM / 256 &&
+           bw_scale_is_fast(matrix->scales[gate], largest_sum(row.magnitude, matrix->zero, own / 256)) &&
+           sum_is_sound(row.magnitude, matrix->zero, own / 256, &matrix->scales[gate], MAX_PACKED_SUM);
+}
+
+static int matrix_is_sound(const bw_lstm *layer, const bw_matrix *matrix, const int32_t bias[]) {
+    const uint32_t rows = layer->packed ? BW_GROUP * matrix->groups : layer->hidden;
+    const int8_t *weights = matrix->weights;
+    for (uint32_t row = 0; row < BW_GATES * rows; ++row) {
+        const bw_scale *scale = &matrix->scales[row / rows];
+        const int sound =
+            layer->packed
+                ? packed_row_is_sound(matrix, row / rows, row % rows, bias != NULL ? &bias[row] : NULL)
+                : row_is_sound(weights + row * matrix->columns, matrix->columns, matrix->zero,
+                               bias != NULL ? bias[row] : 0, scale);
+        if (!sound) {
             return 0;
         }
     }
-    return scale_is_sound(layer->output_scale, 0) && layer->cell_exponent >= MIN_CELL_EXPONENT &&
+    return 1;
+}
+
+static int lstm_is_sound(const bw_lstm *layer) {
+    return matrix_is_sound(layer, &layer->input, layer->bias) && matrix_is_sound(layer, &layer->recurrent, NULL) &&
+           scale_is_sound(layer->output_scale, 0) && layer->cell_exponent >= MIN_CELL_EXPONENT &&
            layer->cell_exponent <= MAX_CELL_EXPONENT && layer->cell_clip >= 0;
 }
 
+/* Shape of a matrix whose columns are known, and its weights. */
+static void read_matrix(bw_reader *reader, const bw_lstm *layer, bw_matrix *matrix, int may_have_pair) {
+    const uint32_t rest = matrix->columns % 4u;
+    const uint32_t most = 4u * BW_DSP_QUADS; /* columns of a block */
+    matrix->pairs = may_have_pair && matrix->columns <= most + 2u && (rest == 1 || rest == 2);
+    const uint32_t quads = (matrix->columns + 3u) / 4u - matrix->pairs;
+    matrix->quads = quads < BW_DSP_QUADS ? quads : BW_DSP_QUADS;
+    matrix->more_quads = (uint8_t)(quads - matrix->quads);
+    matrix->groups = (layer->hidden + BW_GROUP - 1u) / BW_GROUP;
+    if (layer->packed) {
+        reader->failed |= matrix->more_quads > BW_DSP_QUADS;
+        matrix->weights = bw_read_array(reader, BW_GATES * BW_GROUP * matrix->groups * (matrix->pairs + quads), 4);
+    } else {
+        matrix->weights = bw_read_array(reader, (uint32_t)BW_GATES * layer->hidden * matrix->columns, 1);
+    }
+}
+
 static int read_lstm(bw_reader *reader, bw_lstm *layer) {
-    layer->inputs = bw_read_u8(reader);
+    layer->input.columns = bw_read_u8(reader);
     layer->hidden = bw_read_u8(reader);
-    layer->input_zero = bw_read_i8(reader);
+    layer->input.zero = bw_read_i8(reader);
     layer->hidden_zero = bw_read_i8(reader);
     layer->cell_exponent = bw_read_i8(reader);
-    const uint8_t reserved = bw_read_u8(reader);
+    layer->packed = bw_read_u8(reader);
     layer->cell_clip = (int16_t)bw_read_u16(reader);
-    const uint32_t rows = (uint32_t)layer->hidden * BW_GATES;
-    layer->input_scales = bw_read_array(reader, BW_GATES, sizeof(bw_scale));
-    layer->recurrent_scales = bw_read_array(reader, BW_GATES, sizeof(bw_scale));
+    layer->recurrent.columns = layer->hidden;
+    layer->recurrent.zero = layer->hidden_zero;
+    layer->input.scales = bw_read_array(reader, BW_GATES, sizeof(bw_scale));
+    layer->recurrent.scales = bw_read_array(reader, BW_GATES, sizeof(bw_scale));
     layer->output_scale = bw_read_array(reader, 1, sizeof(bw_scale));
-    layer->input_weights = bw_read_array(reader, rows * layer->inputs, 1);
-    layer->recurrent_weights = bw_read_array(reader, rows * layer->hidden, 1);
-    layer->bias = bw_read_array(reader, rows, sizeof(int32_t));
-    return !reader->failed && reserved == 0 && layer->inputs >= 1 && layer->hidden >= 1 && lstm_is_sound(layer);
+    read_matrix(reader, layer, &layer->input, 1);
+    read_matrix(reader, layer, &layer->recurrent, 0);
+    const uint32_t rows = layer->packed ? BW_GROUP * layer->input.groups : layer->hidden;
+    layer->bias = bw_read_array(reader, BW_GATES * rows, sizeof(int32_t));
+    if (reader->failed || layer->packed > 1 || layer->input.columns < 1 || layer->hidden < 1 || !lstm_is_sound(layer) ||
+        (layer->packed && !bw_lstm_is_fast(layer))) {
+        return 0;
+    }
+    bw_lstm_prepare(layer);
+    return 1;
 }
 
 static int read_dense(bw_reader *reader, bw_dense *layer) {
@@ -173,7 +227,7 @@ static int read_front_end(bw_reader *reader, bw_model *model) {
 static int read_layers(bw_reader *reader, bw_model *model) {
     uint32_t width = model->channels;
     for (uint32_t i = 0; i < model->layers; ++i) {
-        if (!read_lstm(reader, &model->lstm[i]) || model->lstm[i].inputs != width) {
+        if (!read_lstm(reader, &model->lstm[i]) || model->lstm[i].input.columns != width) {
             return 0;
         }
         width = model->lstm[i].hidden;

@@ -1,35 +1,60 @@
 #include <string.h>
 
 #include "bw_kernels.h"
+#include "bw_packed.h"
 
 static size_t aligned(size_t size) { return (size + BW_ALIGNMENT - 1u) & ~(size_t)(BW_ALIGNMENT - 1u); }
+
+/* The kernels work on whole quads of units. */
+static size_t padded(uint32_t units) { return (units + 3u) & ~3u; }
 
 static size_t state_size(const bw_model *model) {
     size_t units = 0;
     for (uint32_t i = 0; i < model->layers; ++i) {
-        units += model->lstm[i].hidden;
+        units += padded(model->lstm[i].hidden);
     }
-    return aligned(units * (sizeof(int16_t) + sizeof(int8_t)));
+    return units * (sizeof(int16_t) + sizeof(int8_t));
 }
 
-static size_t widest_lstm(const bw_model *model) {
-    const size_t first = model->lstm[0].hidden;
-    const size_t second = model->lstm[1].hidden; /* 0 without a second layer */
-    return first > second ? first : second;
+static size_t biases_size(const bw_lstm *layer) {
+    return layer->packed ? BW_GATES * BW_GROUP * layer->recurrent.groups * sizeof(int32_t) : 0;
 }
 
 static size_t widest_layer(const bw_model *model) {
-    size_t widest = widest_lstm(model);
+    size_t widest = 0;
     for (uint32_t i = 0; i < model->dense_layers; ++i) {
         widest = model->dense[i].outputs > widest ? model->dense[i].outputs : widest;
     }
     return widest;
 }
 
-static size_t projection_size(const bw_model *model) { return widest_lstm(model) * BW_GATES * sizeof(int16_t); }
+/* For the widest LSTM layer's records; the head has its values there too. */
+static size_t records_size(const bw_model *model) {
+    const uint32_t first = model->lstm[0].recurrent.groups;
+    const uint32_t second = model->lstm[1].recurrent.groups; /* 0 without a second layer */
+    const size_t records = (first > second ? first : second) * BW_GROUP * BW_RECORD * sizeof(int16_t);
+    const size_t head = aligned(2 * widest_layer(model));
+    return records > head ? records : head;
+}
+
+/* For the widest layer's sums over its first 32 columns; 0 where no matrix is wider. */
+static size_t sums_size(const bw_model *model) {
+    size_t size = 0;
+    for (uint32_t i = 0; i < model->layers; ++i) {
+        const bw_lstm *layer = &model->lstm[i];
+        if (layer->input.more_quads + layer->recurrent.more_quads > 0) {
+            size = biases_size(layer) > size ? biases_size(layer) : size;
+        }
+    }
+    return size;
+}
 
 size_t bw_network_arena_size(const bw_model *model, uint32_t lanes) {
-    return lanes * state_size(model) + projection_size(model) + aligned(2 * widest_layer(model));
+    size_t size = lanes * state_size(model) + sums_size(model) + records_size(model) + aligned(model->channels);
+    for (uint32_t i = 0; i < model->layers; ++i) {
+        size += biases_size(&model->lstm[i]);
+    }
+    return size;
 }
 
 bw_status bw_network_init(bw_network *network, const bw_model *model, uint32_t lanes, void *arena, size_t size) {
@@ -43,9 +68,20 @@ bw_status bw_network_init(bw_network *network, const bw_model *model, uint32_t l
     network->lanes = lanes;
     network->lane_size = state_size(model);
     network->states = arena;
-    void *projection = network->states + lanes * network->lane_size;
-    network->projection = projection;
-    network->scratch = (int8_t *)projection + projection_size(model);
+    void *rest = network->states + lanes * network->lane_size;
+    for (uint32_t i = 0; i < model->layers; ++i) {
+        network->biases[i] = model->lstm[i].packed ? rest : NULL;
+        rest = (uint8_t *)rest + biases_size(&model->lstm[i]);
+        if (model->lstm[i].packed) {
+            bw_packed_fold_all(&model->lstm[i].recurrent, network->biases[i]);
+        }
+    }
+    network->sums = rest;
+    rest = (uint8_t *)rest + sums_size(model);
+    network->records = rest;
+    network->sample = (int8_t *)rest + records_size(model);
+    memset(network->sample, 0, aligned(model->channels));
+    memset(network->states, 0, lanes * network->lane_size);
     for (uint32_t lane = 0; lane < lanes; ++lane) {
         bw_network_reset(network, lane);
     }
@@ -53,16 +89,14 @@ bw_status bw_network_init(bw_network *network, const bw_model *model, uint32_t l
 }
 
 static int16_t *cell_of(const bw_network *network, uint32_t lane, uint32_t layer) {
-    void *state = network->states + lane * network->lane_size;
-    int16_t *cell = state;
-    return layer == 0 ? cell : cell + network->model->lstm[0].hidden;
+    const size_t before = layer == 0 ? 0 : padded(network->model->lstm[0].hidden) * (sizeof(int16_t) + sizeof(int8_t));
+    void *state = network->states + lane * network->lane_size + before;
+    return state;
 }
 
 static int8_t *hidden_of(const bw_network *network, uint32_t lane, uint32_t layer) {
-    const bw_model *model = network->model;
-    const uint32_t last = model->layers - 1u;
-    int8_t *hidden = (int8_t *)(cell_of(network, lane, last) + model->lstm[last].hidden);
-    return layer == 0 ? hidden : hidden + model->lstm[0].hidden;
+    void *behind_cell = cell_of(network, lane, layer) + padded(network->model->lstm[layer].hidden);
+    return behind_cell;
 }
 
 const int8_t *bw_network_hidden(const bw_network *network, uint32_t lane, uint32_t layer) {
@@ -81,30 +115,76 @@ void bw_network_reset(bw_network *network, uint32_t lane) {
     }
 }
 
+/* One lane's step in a layer, whose input parts are in the records. */
+static void update(bw_network *network, uint32_t layer, uint32_t lane) {
+    const bw_lstm *lstm = &network->model->lstm[layer];
+    int8_t *hidden = hidden_of(network, lane, layer);
+    bw_lstm_product(lstm, &lstm->recurrent, network->biases[layer], hidden, network->sums,
+                    network->records + BW_RECORD_EVEN);
+    bw_lstm_activate(lstm, network->records + BW_RECORD_EVEN, cell_of(network, lane, layer), hidden);
+}
+
+#if BW_DSP_LANES > 1
+static void update_both(bw_network *network, uint32_t layer, uint32_t even, uint32_t odd) {
+    const bw_lstm *lstm = &network->model->lstm[layer];
+    int8_t *hidden[2] = {hidden_of(network, even, layer), hidden_of(network, odd, layer)};
+    bw_dsp_product_lanes(&lstm->recurrent, network->biases[layer], hidden[0], hidden[1], network->records);
+    bw_lstm_activate(lstm, network->records + BW_RECORD_EVEN, cell_of(network, even, layer), hidden[0]);
+    bw_lstm_activate(lstm, network->records + BW_RECORD_INPUT, cell_of(network, odd, layer), hidden[1]);
+}
+#endif
+
+/* The first layer: all lanes share the input parts, and by two the recurrent weights. */
+static void step_first(bw_network *network, const int8_t sample[], uint32_t lane_mask) {
+    const bw_lstm *lstm = &network->model->lstm[0];
+    bw_lstm_product(lstm, &lstm->input, lstm->bias, sample, network->sums, network->records + BW_RECORD_INPUT);
+    uint32_t waiting = BW_MAX_LANES; /* a lane that looks for another */
+    for (uint32_t lane = 0; lane < network->lanes; ++lane) {
+        if ((lane_mask >> lane & 1u) == 0) {
+            continue;
+        }
+#if BW_DSP_LANES > 1
+        if (lstm->packed && lstm->recurrent.more_quads == 0) {
+            if (waiting == BW_MAX_LANES) {
+                waiting = lane;
+            } else {
+                update_both(network, 0, waiting, lane);
+                waiting = BW_MAX_LANES;
+            }
+            continue;
+        }
+#endif
+        update(network, 0, lane);
+    }
+    if (waiting != BW_MAX_LANES) {
+        update(network, 0, waiting);
+    }
+}
+
 void bw_network_step(bw_network *network, const int8_t sample[], uint32_t lane_mask) {
     const bw_model *model = network->model;
-    bw_lstm_project(&model->lstm[0], sample, network->projection);
-    for (uint32_t lane = 0; lane < network->lanes; ++lane) {
-        if ((lane_mask >> lane & 1u) != 0) {
-            bw_lstm_update(&model->lstm[0], network->projection, hidden_of(network, lane, 0), cell_of(network, lane, 0),
-                           network->scratch);
-        }
+    if (model->channels % 2u != 0) { /* kernels read pairs */
+        memcpy(network->sample, sample, model->channels);
+        sample = network->sample;
     }
+    step_first(network, sample, lane_mask);
     if (model->layers == 1) {
         return;
     }
+    const bw_lstm *lstm = &model->lstm[1];
     for (uint32_t lane = 0; lane < network->lanes; ++lane) {
         if ((lane_mask >> lane & 1u) != 0) {
-            bw_lstm_project(&model->lstm[1], hidden_of(network, lane, 0), network->projection);
-            bw_lstm_update(&model->lstm[1], network->projection, hidden_of(network, lane, 1), cell_of(network, lane, 1),
-                           network->scratch);
+            bw_lstm_product(lstm, &lstm->input, lstm->bias, hidden_of(network, lane, 0), network->sums,
+                            network->records + BW_RECORD_INPUT);
+            update(network, 1, lane);
         }
     }
 }
 
 void bw_network_scores(bw_network *network, uint32_t lane, int8_t scores[]) {
     const bw_model *model = network->model;
-    int8_t *const buffers[2] = {network->scratch, network->scratch + widest_layer(model)};
+    int8_t *const scratch = (int8_t *)network->records;
+    int8_t *const buffers[2] = {scratch, scratch + widest_layer(model)};
     const int8_t *values = hidden_of(network, lane, model->layers - 1u);
     for (uint32_t i = 0; i < model->dense_layers; ++i) {
         bw_dense_run(&model->dense[i], values, buffers[i % 2]);
