@@ -94,9 +94,11 @@ static int16_t *cell_of(const bw_network *network, uint32_t lane, uint32_t layer
     return state;
 }
 
+/* The hidden state stands behind the cell. */
+static int8_t *behind(int16_t *cell, const bw_lstm *lstm) { return (int8_t *)(cell + padded(lstm->hidden)); }
+
 static int8_t *hidden_of(const bw_network *network, uint32_t lane, uint32_t layer) {
-    void *behind_cell = cell_of(network, lane, layer) + padded(network->model->lstm[layer].hidden);
-    return behind_cell;
+    return behind(cell_of(network, lane, layer), &network->model->lstm[layer]);
 }
 
 const int8_t *bw_network_hidden(const bw_network *network, uint32_t lane, uint32_t layer) {
@@ -118,19 +120,21 @@ void bw_network_reset(bw_network *network, uint32_t lane) {
 /* One lane's step in a layer, whose input parts are in the records. */
 static void update(bw_network *network, uint32_t layer, uint32_t lane) {
     const bw_lstm *lstm = &network->model->lstm[layer];
-    int8_t *hidden = hidden_of(network, lane, layer);
+    int16_t *cell = cell_of(network, lane, layer);
+    int8_t *hidden = behind(cell, lstm);
     bw_lstm_product(lstm, &lstm->recurrent, network->biases[layer], hidden, network->sums,
                     network->records + BW_RECORD_EVEN);
-    bw_lstm_activate(lstm, network->records + BW_RECORD_EVEN, cell_of(network, lane, layer), hidden);
+    bw_lstm_activate(lstm, network->records + BW_RECORD_EVEN, cell, hidden);
 }
 
 #if BW_DSP_LANES > 1
-static void update_both(bw_network *network, uint32_t layer, uint32_t even, uint32_t odd) {
-    const bw_lstm *lstm = &network->model->lstm[layer];
-    int8_t *hidden[2] = {hidden_of(network, even, layer), hidden_of(network, odd, layer)};
-    bw_dsp_product_lanes(&lstm->recurrent, network->biases[layer], hidden[0], hidden[1], network->records);
-    bw_lstm_activate(lstm, network->records + BW_RECORD_EVEN, cell_of(network, even, layer), hidden[0]);
-    bw_lstm_activate(lstm, network->records + BW_RECORD_INPUT, cell_of(network, odd, layer), hidden[1]);
+static void update_both(bw_network *network, uint32_t even, uint32_t odd) {
+    const bw_lstm *lstm = &network->model->lstm[0];
+    int16_t *cell[2] = {cell_of(network, even, 0), cell_of(network, odd, 0)};
+    int8_t *hidden[2] = {behind(cell[0], lstm), behind(cell[1], lstm)};
+    bw_dsp_product_lanes(&lstm->recurrent, network->biases[0], hidden[0], hidden[1], network->records);
+    bw_dsp_activate(network->records + BW_RECORD_EVEN, cell[0], hidden[0], &lstm->constants);
+    bw_dsp_activate(network->records + BW_RECORD_INPUT, cell[1], hidden[1], &lstm->constants);
 }
 #endif
 
@@ -148,7 +152,7 @@ static void step_first(bw_network *network, const int8_t sample[], uint32_t lane
             if (waiting == BW_MAX_LANES) {
                 waiting = lane;
             } else {
-                update_both(network, 0, waiting, lane);
+                update_both(network, waiting, lane);
                 waiting = BW_MAX_LANES;
             }
             continue;
