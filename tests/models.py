@@ -34,6 +34,7 @@ def random_model(
     zero_points: int | None = None,
     metadata: bool = False,
     hop: int = 4,
+    packable: bool = False,
 ) -> QuantModel:
     """A checked-in-form random model.
 
@@ -52,6 +53,7 @@ def random_model(
         zero_points: of all activations; random otherwise.
         metadata: whether the model carries labels, scaling and decision.
         hop: of the metadata.
+        packable: no LSTM weight is -128, so that the fast kernels take the layer; otherwise one is, in every matrix.
     """
     rng = np.random.default_rng(seed)
 
@@ -63,6 +65,9 @@ def random_model(
         values = rng.integers(-128, 128, shape)
         values.flat[0] = -128
         return values.astype(np.int8)
+
+    def gates(*shape: int) -> Int8Array:
+        return np.maximum(weights(*shape), -127 if packable else -128)
 
     first = source = quantization(0.005, 0.06)
     inputs = channels
@@ -77,8 +82,8 @@ def random_model(
                 input=source,
                 hidden_state=state,
                 cell_exponent=int(rng.integers(-15, -8)) if cell_exponent is None else cell_exponent,
-                input_weights=weights(4, units, inputs),
-                recurrent_weights=weights(4, units, units),
+                input_weights=gates(4, units, inputs),
+                recurrent_weights=gates(4, units, units),
                 bias=np.stack([rng.normal(0, drive / (source.scale * s), units) for s in scales]).astype(np.int32),
                 input_scales=(scales[0], scales[1], scales[2], scales[3]),
                 recurrent_scales=(back[0], back[1], back[2], back[3]),

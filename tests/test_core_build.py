@@ -13,7 +13,7 @@ from hypothesis import strategies as st
 
 from bitwave import fixed
 from bitwave.quantmodel import Multiplier
-from ccode import COMPILERS, CORE, CORE_SOURCES, M4, ROOT, STRICT, compiler, program, run
+from ccode import COMPILERS, CORE, CORE_SOURCES, M4, M4_SOURCES, ROOT, STRICT, compiler, program, run
 from support import need
 
 LIBRARY_CALLS = {"memcpy", "memmove", "memset", "memcmp", "strlen"}
