@@ -111,7 +111,7 @@ def test_every_gate_preactivation(gate: str) -> None:
             bias=bias,
             input_scales=(2.0**-6,) * 4,
         )
-        model = replace(base, input=exact.input, lstm=(exact,))
+        model = models.with_lstm(replace(base, input=exact.input), exact)
         windows = np.arange(-128, 128, dtype=np.int8)[:, None, None]
         assert_equal_to_oracle(model, windows=windows)
         seen = run(model, windows).layers[0].preactivations[:, 0, swept]

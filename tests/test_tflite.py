@@ -241,7 +241,8 @@ FAULTS: dict[str, tuple[Edit, str]] = {
     "bias scale": (tensor("dense0/bias", scales=(1000.0,)), "bias scale"),
     "scores": (tensor("scores", scales=(0.5,)), "1/256"),
     "beta": (operator(4, options=(("Beta", -1.0),)), "beta"),
-    "not a chain": (operator(3, inputs=(0, 1, 2)), "chain"),
+    "samples into the head": (operator(3, inputs=(0, 1, 2)), "one vector, or the hidden states"),
+    "from nowhere": (operator(3, inputs=(1, 1, 2)), "no operator before it gives"),
     "too many steps": (tensor("samples", shape=(1, 5000, 2)), "5000"),
 }
 

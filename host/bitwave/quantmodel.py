@@ -208,16 +208,132 @@ class Softmax:
 
 
 @dataclass(frozen=True, eq=False)
+class Conv:
+    """A one-dimensional convolution over time, without padding or dilation (CONV_2D in the file).
+
+    One output step is a fully connected layer over ``kernel`` successive samples, flattened with the oldest first: the
+    reference kernel (`ConvPerChannel` of TensorFlow Lite) sums, scales and clamps exactly as its fully connected one,
+    and `PopulateConvolutionQuantizationParams` multiplies the same scales as doubles.
+
+    Attributes:
+        layer: weights (outputs, kernel * channels) int8, biases, scales, fused activation.
+        kernel: samples under it.
+        stride: samples from one output step to the next.
+    """
+
+    layer: Dense
+    kernel: int
+    stride: int
+
+    @property
+    def channels(self) -> int:
+        """Number of input channels."""
+        return self.layer.inputs // self.kernel
+
+    def steps(self, samples: int) -> int:
+        """Output steps for a window of ``samples``; 0 where the kernel does not fit once."""
+        return max(0, (samples - self.kernel) // self.stride + 1)
+
+
+@dataclass(frozen=True)
+class LastStep:
+    """The hidden state after the last step goes on as it is."""
+
+
+@dataclass(frozen=True)
+class Mean:
+    """The mean of the hidden states over all steps (MEAN in the file).
+
+    Attributes:
+        input: quantization of the hidden states, int8.
+        output: quantization of the mean, int8.
+    """
+
+    input: Quantization
+    output: Quantization
+
+    def multiplier(self, steps: int) -> Multiplier:
+        """What the sum of (hidden - zero point) is multiplied by; its mantissa is not normalized.
+
+        Source: `QuantizedMeanOrSum` of TensorFlow Lite: s = floor(log2(steps)), at most 32 and at most 31 + shift, then
+        mantissa' = mantissa * 2**s / steps, rounded down, and shift' = shift - s.
+        """
+        whole = quantize_multiplier(self.input.scale / self.output.scale)
+        bits = min(steps.bit_length() - 1, 32, 31 + whole.shift)
+        return Multiplier((whole.mantissa << bits) // steps, whole.shift - bits)
+
+
+@dataclass(frozen=True, eq=False)
+class Attention:
+    """A weighted mean of the hidden states: FULLY_CONNECTED to a score per step, SOFTMAX over steps, BATCH_MATMUL.
+
+    Attributes:
+        score: one output; its input are the hidden states.
+        softmax: over the scores of all steps.
+        output: quantization of the weighted sum, int8.
+    """
+
+    score: Dense
+    softmax: Softmax
+    output: Quantization
+
+    @property
+    def multiplier(self) -> Multiplier:
+        """Of the sum of (weight + 128) * (hidden - zero point), weights of scale 1/256: sh / 256 / sy.
+
+        Source: `BatchMatMulPrepare` of TensorFlow Lite Micro, whose float32 product of the two scales is exact here.
+        """
+        return quantize_multiplier(self.score.input.scale / 256.0 / self.output.scale)
+
+
+Pool = LastStep | Mean | Attention
+
+
+@dataclass(frozen=True, eq=False)
+class Branch:
+    """Some channels of the samples, on their own way to one vector per window.
+
+    Attributes:
+        first_channel: of the channels that it sees, which are neighbours.
+        channels: how many it sees.
+        lstm: one or two layers.
+        pool: what becomes of the last layer's hidden states.
+        conv: in front of the LSTM, or None.
+    """
+
+    first_channel: int
+    channels: int
+    lstm: tuple[Lstm, ...]
+    pool: Pool = LastStep()
+    conv: Conv | None = None
+
+    @property
+    def outputs(self) -> int:
+        """Length of the vector."""
+        return self.lstm[-1].hidden
+
+    @property
+    def output(self) -> Quantization:
+        """Quantization of the vector."""
+        return self.lstm[-1].hidden_state if isinstance(self.pool, LastStep) else self.pool.output
+
+    def steps(self, samples: int) -> int:
+        """Steps of the LSTM for a window of ``samples``."""
+        return samples if self.conv is None else self.conv.steps(samples)
+
+
+@dataclass(frozen=True, eq=False)
 class QuantModel:
     """A whole model: (steps, channels) int8 in, class scores int8 out.
 
-    The hidden state after a window's last step goes into the head.
+    The branches' vectors, one after the other, go into the head; more than one (CONCATENATION in the file) share one
+    quantization. A plain model has one branch that sees all channels.
 
     Attributes:
         steps: T, length of a window in samples.
         channels: channels of one sample.
         input: quantization of the model's input.
-        lstm: one or two layers.
+        branches: one or more.
         head: one or more dense layers.
         softmax: absent where a foreign model ends in its logits.
         metadata: the parsed `bitwave` JSON, or None for a foreign file; see `bitwave.metadata`.
@@ -227,7 +343,7 @@ class QuantModel:
     steps: int
     channels: int
     input: Quantization
-    lstm: tuple[Lstm, ...]
+    branches: tuple[Branch, ...]
     head: tuple[Dense, ...]
     softmax: Softmax | None
     metadata: Metadata | None = None
@@ -237,3 +353,28 @@ class QuantModel:
     def classes(self) -> int:
         """Number of class scores."""
         return self.head[-1].outputs
+
+    @property
+    def lstm(self) -> tuple[Lstm, ...]:
+        """All LSTM layers, branch after branch: the order of every list of layers, traces and frames."""
+        return tuple(layer for branch in self.branches for layer in branch.lstm)
+
+    @property
+    def is_plain(self) -> bool:
+        """Whether there is one branch that does no more than hand the last step on."""
+        one = self.branches[0]
+        return len(self.branches) == 1 and one.channels == self.channels and one.pool == LastStep() and not one.conv
+
+    def layer_steps(self, samples: int) -> tuple[int, ...]:
+        """Per LSTM layer its steps for a window of ``samples``."""
+        return tuple(branch.steps(samples) for branch in self.branches for _ in branch.lstm)
+
+    @property
+    def least_steps(self) -> int:
+        """The shortest window that gives every LSTM a step."""
+        return max(1 if branch.conv is None else branch.conv.kernel for branch in self.branches)
+
+
+def plain(channels: int, *lstm: Lstm) -> tuple[Branch, ...]:
+    """The branches of a model that has no branches: all channels, LSTM layers, last step."""
+    return (Branch(0, channels, lstm),)

@@ -25,7 +25,7 @@ from .fixed import (
     sigmoid,
     tanh,
 )
-from .quantmodel import Dense, Int8Array, Int16Array, Lstm, QuantModel, Softmax
+from .quantmodel import Attention, Branch, Conv, Dense, Int8Array, Int16Array, Lstm, Mean, QuantModel, Softmax
 from .simulator_stream import Decider, Event, front_end, resample
 
 __all__ = [
@@ -33,8 +33,11 @@ __all__ = [
     "Event",
     "LayerTrace",
     "Trace",
+    "attention",
+    "convolution",
     "front_end",
     "fully_connected",
+    "mean",
     "resample",
     "run",
     "softmax",
@@ -70,12 +73,16 @@ class Trace:
     """Everything a run computed.
 
     Attributes:
-        layers: one per LSTM layer.
+        layers: one per LSTM layer, branch after branch; behind a convolution they have fewer steps than the window.
+        inputs: per branch what its first LSTM gets, (windows, steps, units) int8.
+        pooled: per branch its vector, (windows, units) int8.
         dense: per dense layer its output, (windows, outputs) int8.
         scores: (windows, classes) int8; the logits where the model has no softmax.
     """
 
     layers: tuple[LayerTrace, ...]
+    inputs: tuple[Int8Array, ...]
+    pooled: tuple[Int8Array, ...]
     dense: tuple[Int8Array, ...]
     scores: Int8Array
 
@@ -95,7 +102,7 @@ def run(model: QuantModel, windows: Int8Array) -> Trace:
 
     Args:
         model: a checked model.
-        windows: (windows, steps, channels) int8; any number of steps.
+        windows: (windows, steps, channels) int8; any number of steps from `QuantModel.least_steps` on.
 
     Returns:
         All intermediates.
@@ -103,20 +110,28 @@ def run(model: QuantModel, windows: Int8Array) -> Trace:
     Raises:
         ModelError: the windows have another shape or type.
     """
-    if windows.dtype != np.int8 or windows.ndim != 3 or windows.shape[1] < 1 or windows.shape[2] != model.channels:
+    if windows.dtype != np.int8 or windows.ndim != 3 or windows.shape[2] != model.channels:
         raise ModelError(f"windows of {windows.dtype} {windows.shape} do not fit {model.channels} int8 channels")
-    layers = []
-    sequence = windows
-    for lstm in model.lstm:
-        layers.append(_lstm(lstm, sequence))
-        sequence = layers[-1].hidden
-    current = sequence[:, -1, :]
+    if windows.shape[1] < model.least_steps:
+        raise ModelError(f"windows of {windows.shape[1]} steps do not fit; the model needs {model.least_steps}")
+    layers: list[LayerTrace] = []
+    inputs = []
+    pooled = []
+    for branch in model.branches:
+        seen = windows[:, :, branch.first_channel : branch.first_channel + branch.channels]
+        sequence = seen if branch.conv is None else convolution(branch.conv, seen)
+        inputs.append(sequence)
+        for lstm in branch.lstm:
+            layers.append(_lstm(lstm, sequence))
+            sequence = layers[-1].hidden
+        pooled.append(_pool(branch, sequence))
+    current = np.concatenate(pooled, axis=1)
     dense = []
     for layer in model.head:
         current = fully_connected(layer, current)
         dense.append(current)
     scores = current if model.softmax is None else softmax(model.softmax, current)
-    return Trace(tuple(layers), tuple(dense), scores)
+    return Trace(tuple(layers), tuple(inputs), tuple(pooled), tuple(dense), scores)
 
 
 def stream_events(model: QuantModel, raw: Int16Array, rate_hz: float | None = None) -> list[Event]:
@@ -200,6 +215,44 @@ def _next_cell(lstm: Lstm, cell: Int64Array, i: Int64Array, f: Int64Array, g: In
     added = clamp(requantize(i * g, lstm.input_gate_multiplier), INT16)
     total = clamp(kept + added, INT16)
     return clamp(total, (-lstm.cell_clip, lstm.cell_clip)) if lstm.cell_clip else total
+
+
+def convolution(conv: Conv, samples: Int8Array) -> Int8Array:
+    """(windows, samples, channels) int8 -> (windows, steps, outputs) int8, see `Conv`."""
+    count, length, _ = samples.shape
+    starts = np.arange(conv.steps(length)) * conv.stride
+    under_kernel = samples[:, starts[:, None] + np.arange(conv.kernel)]  # (windows, steps, kernel, channels)
+    rows = fully_connected(conv.layer, under_kernel.reshape(count * len(starts), conv.layer.inputs))
+    return rows.reshape(count, len(starts), conv.layer.outputs)
+
+
+def _pool(branch: Branch, hidden: Int8Array) -> Int8Array:
+    if isinstance(branch.pool, Mean):
+        return mean(branch.pool, hidden)
+    if isinstance(branch.pool, Attention):
+        return attention(branch.pool, hidden)
+    return hidden[:, -1, :]
+
+
+def mean(pool: Mean, hidden: Int8Array) -> Int8Array:
+    """(windows, steps, units) int8 -> (windows, units) int8: one sum, one requantization."""
+    steps = hidden.shape[1]
+    total = hidden.sum(axis=1, dtype=np.int64) - steps * pool.input.zero_point
+    scaled = requantize(total, pool.multiplier(steps)) + pool.output.zero_point
+    return clamp(scaled, INT8).astype(np.int8)
+
+
+def attention(pool: Attention, hidden: Int8Array) -> Int8Array:
+    """(windows, steps, units) int8 -> (windows, units) int8.
+
+    The weights are int8 of scale 1/256 and zero point -128; they need not sum to one, and are used as they are.
+    """
+    count, steps, units = hidden.shape
+    scores = fully_connected(pool.score, hidden.reshape(count * steps, units)).reshape(count, steps)
+    weights = softmax(pool.softmax, scores).astype(np.int64) + 128
+    centred = hidden.astype(np.int64) - pool.score.input.zero_point
+    total = (weights[:, None, :] @ centred)[:, 0, :]
+    return clamp(requantize(total, pool.multiplier) + pool.output.zero_point, INT8).astype(np.int8)
 
 
 def fully_connected(dense: Dense, values: Int8Array) -> Int8Array:

@@ -1,39 +1,22 @@
 """QuantModel -> the bytes of a standard int8 .tflite file, through the FlatBuffers schema and without TensorFlow.
 
-The layout is the one that the TensorFlow converter gives a fused LSTM: UNIDIRECTIONAL_SEQUENCE_LSTM with 24 inputs
-and five intermediates, STRIDED_SLICE of the last step, FULLY_CONNECTED layers, SOFTMAX. Bytes are a pure function of
-the model. Importing this module needs the `tflite` package (the schema's generated classes).
+The graph is the one that the TensorFlow converter gives: UNIDIRECTIONAL_SEQUENCE_LSTM with 24 inputs and five
+intermediates, a 1-D convolution as CONV_2D between RESHAPEs, attention as FULLY_CONNECTED, RESHAPE, SOFTMAX and
+BATCH_MATMUL. Bytes are a pure function of the model. Importing this module needs the `tflite` package.
 """
 
 from __future__ import annotations
 
-from collections.abc import Sequence
-from dataclasses import dataclass
-from typing import Any
-
-import flatbuffers  # type: ignore[import-untyped]
 import numpy as np
-import numpy.typing as npt
 import tflite
 
-from .quantmodel import Dense, Lstm, Quantization, QuantModel, Softmax
-from .tflite import DESCRIPTION, DESCRIPTION_WITH_METADATA, METADATA_NAME, SOFTMAX_OUTPUT, weights_digest
+from .quantmodel import Attention, Branch, Conv, Dense, Lstm, Mean, Quantization, QuantModel, Softmax
+from .tflite import METADATA_NAME, SOFTMAX_OUTPUT, weights_digest
+from .tflite_layout import GraphBuilder, Operator, Tensor
 
-IDENTIFIER = b"TFL3"
-SCHEMA_VERSION = 3
-BUFFER_ALIGNMENT = 16  # the schema's force_align of Buffer.data
-OP_VERSIONS = {
-    tflite.BuiltinOperator.UNIDIRECTIONAL_SEQUENCE_LSTM: 1,
-    tflite.BuiltinOperator.STRIDED_SLICE: 2,
-    tflite.BuiltinOperator.FULLY_CONNECTED: 4,
-    tflite.BuiltinOperator.SOFTMAX: 2,
-}
-DTYPES = {
-    np.dtype(np.int8): tflite.TensorType.INT8,
-    np.dtype(np.int16): tflite.TensorType.INT16,
-    np.dtype(np.int32): tflite.TensorType.INT32,
-    np.dtype(np.float32): tflite.TensorType.FLOAT32,
-}
+__all__ = ["ACTIVATIONS", "GraphBuilder", "Operator", "Tensor", "write"]
+
+KEEPS_DIMENSIONS = 5  # version of FULLY_CONNECTED
 ACTIVATIONS = {
     "none": tflite.ActivationFunctionType.NONE,
     "relu": tflite.ActivationFunctionType.RELU,
@@ -41,78 +24,126 @@ ACTIVATIONS = {
 }
 
 
-@dataclass(frozen=True)
-class Tensor:
-    """One tensor of the graph to be written; ``data`` None makes it an activation, which owns no bytes."""
-
-    name: str
-    shape: tuple[int, ...]
-    dtype: npt.DTypeLike
-    scales: tuple[float, ...] = ()
-    zero_points: tuple[int, ...] = ()
-    axis: int = 0
-    data: npt.NDArray[Any] | None = None
-    variable: bool = False
-
-
-@dataclass(frozen=True)
-class Operator:
-    """One operator: builtin code, tensors by index (-1 for one left out), and its options table."""
-
-    code: int
-    inputs: tuple[int, ...]
-    outputs: tuple[int, ...]
-    options_table: str = ""
-    options: tuple[tuple[str, Any], ...] = ()
-    intermediates: tuple[int, ...] = ()
-
-
-class GraphBuilder:
-    """Collects tensors and operators of one subgraph and lays them out as a .tflite file."""
-
-    def __init__(self) -> None:
-        """An empty graph."""
-        self.tensors: list[Tensor] = []
-        self.operators: list[Operator] = []
-
-    def tensor(self, *args: Any, **kwargs: Any) -> int:
-        """Adds a `Tensor` with these fields; returns its index."""
-        self.tensors.append(Tensor(*args, **kwargs))
-        return len(self.tensors) - 1
-
-    def activation(self, name: str, shape: tuple[int, ...], quantization: Quantization) -> int:
-        """Adds an int8 tensor that is computed when the model runs."""
-        return self.tensor(name, shape, np.int8, (quantization.scale,), (quantization.zero_point,))
-
-    def constant(self, name: str, data: npt.NDArray[Any], scales: Sequence[float] = ()) -> int:
-        """Adds a tensor with data; ``scales`` more than one are per entry of axis 0, zero points are 0."""
-        return self.tensor(name, data.shape, data.dtype, tuple(scales), (0,) * len(scales), data=data)
-
-    def operator(self, *args: Any, **kwargs: Any) -> None:
-        """Adds an `Operator` with these fields."""
-        self.operators.append(Operator(*args, **kwargs))
-
-    def finish(self, inputs: Sequence[int], outputs: Sequence[int], metadata: dict[str, bytes] | None = None) -> bytes:
-        """The bytes of the file."""
-        return _Layout().model(self.tensors, self.operators, inputs, outputs, metadata or {})
-
-
 def write(model: QuantModel) -> bytes:
     """The .tflite file of a model; its metadata gets the digest of the weights. ``model.digest`` is not used."""
     graph = GraphBuilder()
-    first = current = graph.activation("samples", (1, model.steps, model.channels), model.input)
-    for index, lstm in enumerate(model.lstm):
-        current = _add_lstm(graph, f"lstm{index}", lstm, current, model.steps)
-    current = _add_last_step(graph, model.lstm[-1], current)
+    first = graph.activation("samples", (1, model.steps, model.channels), model.input)
+    vectors = []
+    for index, branch in enumerate(model.branches):
+        prefix = "" if len(model.branches) == 1 else f"branch{index}/"
+        vectors.append(_add_branch(graph, prefix, branch, first, model))
+    current = vectors[0] if len(vectors) == 1 else _add_concatenation(graph, model.branches, vectors)
     for index, dense in enumerate(model.head):
         current = _add_dense(graph, f"dense{index}", dense, current)
     if model.softmax is not None:
-        current = _add_softmax(graph, model.softmax, current, model.classes)
+        current = _add_softmax(graph, "scores", model.softmax, current, (1, model.classes))
     entries = {}
     if model.metadata is not None:
         signed = model.metadata.model_copy(update={"weights_digest": weights_digest(model)})
         entries[METADATA_NAME] = signed.to_json()
     return graph.finish([first], [current], entries)
+
+
+def _add_branch(graph: GraphBuilder, prefix: str, branch: Branch, source: int, model: QuantModel) -> int:
+    steps, current = branch.steps(model.steps), source
+    if branch.channels != model.channels:
+        last = branch.first_channel + branch.channels
+        shape, bounds = (1, model.steps, branch.channels), ((0, 0, branch.first_channel), (0, 0, last))
+        current = _add_slice(graph, f"{prefix}channels", current, shape, model.input, bounds, shrink=False)
+    if branch.conv is not None:
+        current = _add_conv(graph, f"{prefix}conv", branch.conv, current, model.steps)
+    for index, lstm in enumerate(branch.lstm):
+        current = _add_lstm(graph, f"{prefix}lstm{index}", lstm, current, steps)
+    shape, pool = (1, branch.outputs), branch.pool
+    if isinstance(pool, Mean):
+        return _add_mean(graph, f"{prefix}mean", pool, current, shape)
+    if isinstance(pool, Attention):
+        return _add_attention(graph, f"{prefix}attention", pool, current, steps)
+    # sequence[:, -1, :]: axis 1 is one index and goes away
+    bounds = ((0, -1, 0), (0, 0, 0))
+    return _add_slice(graph, f"{prefix}last_step", current, shape, branch.output, bounds, shrink=True)
+
+
+def _add_slice(
+    graph: GraphBuilder,
+    name: str,
+    source: int,
+    shape: tuple[int, ...],
+    quantization: Quantization,
+    bounds: tuple[tuple[int, int, int], tuple[int, int, int]],
+    *,
+    shrink: bool,
+) -> int:
+    """STRIDED_SLICE of a sequence: one index of axis 1 (``shrink``), or a range of axis 2; the rest stays whole."""
+    begin, end, strides = (
+        graph.constant(f"{name}/{what}", np.array(values, np.int32))
+        for what, values in (("begin", bounds[0]), ("end", bounds[1]), ("strides", (1, 1, 1)))
+    )
+    output = graph.activation(name, shape, quantization)
+    whole, axis = (5, 2) if shrink else (3, 0)  # masks: bit per axis
+    graph.operator(
+        tflite.BuiltinOperator.STRIDED_SLICE,
+        (source, begin, end, strides),
+        (output,),
+        "StridedSliceOptions",
+        (("BeginMask", whole), ("EndMask", whole), ("ShrinkAxisMask", axis)),
+    )
+    return output
+
+
+def _add_reshape(graph: GraphBuilder, name: str, source: int, shape: tuple[int, ...], like: Quantization) -> int:
+    wanted = graph.constant(f"{name}/shape", np.array(shape, np.int32))
+    output = graph.activation(name, shape, like)
+    graph.operator(tflite.BuiltinOperator.RESHAPE, (source, wanted), (output,), "ReshapeOptions")
+    return output
+
+
+def _add_conv(graph: GraphBuilder, name: str, conv: Conv, source: int, steps: int) -> int:
+    layer, found = conv.layer, conv.steps(steps)
+    wide = _add_reshape(graph, f"{name}/samples", source, (1, 1, steps, conv.channels), layer.input)
+    shape = (layer.outputs, 1, conv.kernel, conv.channels)
+    weights = graph.constant(f"{name}/weights", layer.weights.reshape(shape), layer.weight_scales)
+    bias = graph.constant(f"{name}/bias", layer.bias, [layer.input.scale * s for s in layer.weight_scales])
+    output = graph.activation(f"{name}/output", (1, 1, found, layer.outputs), layer.output)
+    graph.operator(
+        tflite.BuiltinOperator.CONV_2D,
+        (wide, weights, bias),
+        (output,),
+        "Conv2DOptions",
+        (
+            ("Padding", tflite.Padding.VALID),
+            ("StrideW", conv.stride),
+            ("StrideH", 1),
+            ("FusedActivationFunction", ACTIVATIONS[layer.activation]),
+            ("DilationWFactor", 1),
+            ("DilationHFactor", 1),
+        ),
+    )
+    return _add_reshape(graph, f"{name}/steps", output, (1, found, layer.outputs), layer.output)
+
+
+def _add_mean(graph: GraphBuilder, name: str, pool: Mean, source: int, shape: tuple[int, ...]) -> int:
+    axis = graph.constant(f"{name}/axis", np.array([1], np.int32))
+    output = graph.activation(name, shape, pool.output)
+    graph.operator(tflite.BuiltinOperator.MEAN, (source, axis), (output,), "ReducerOptions", (("KeepDims", False),))
+    return output
+
+
+def _add_attention(graph: GraphBuilder, name: str, pool: Attention, source: int, steps: int) -> int:
+    score = pool.score
+    each = _add_dense(graph, f"{name}/score", score, source, (1, steps, 1))
+    row = _add_reshape(graph, f"{name}/scores", each, (1, 1, steps), score.output)
+    weights = _add_softmax(graph, f"{name}/weights", pool.softmax, row, (1, 1, steps))
+    total = graph.activation(f"{name}/sum", (1, 1, score.inputs), pool.output)
+    graph.operator(tflite.BuiltinOperator.BATCH_MATMUL, (weights, source), (total,), "BatchMatMulOptions")
+    return _add_reshape(graph, name, total, (1, score.inputs), pool.output)
+
+
+def _add_concatenation(graph: GraphBuilder, branches: tuple[Branch, ...], sources: list[int]) -> int:
+    output = graph.activation("branches", (1, sum(branch.outputs for branch in branches)), branches[0].output)
+    options = (("Axis", 1), ("FusedActivationFunction", tflite.ActivationFunctionType.NONE))
+    graph.operator(tflite.BuiltinOperator.CONCATENATION, tuple(sources), (output,), "ConcatenationOptions", options)
+    return output
 
 
 def _add_lstm(graph: GraphBuilder, name: str, lstm: Lstm, source: int, steps: int) -> int:
@@ -143,164 +174,25 @@ def _add_lstm(graph: GraphBuilder, name: str, lstm: Lstm, source: int, steps: in
     return output
 
 
-def _add_last_step(graph: GraphBuilder, lstm: Lstm, source: int) -> int:
-    # sequence[:, -1, :]: masks 0b101 leave axes 0 and 2 whole, axis 1 is one index and goes away
-    begin, end, strides = (
-        graph.constant(f"last_step/{name}", np.array(values, np.int32))
-        for name, values in (("begin", (0, -1, 0)), ("end", (0, 0, 0)), ("strides", (1, 1, 1)))
-    )
-    output = graph.activation("last_step", (1, lstm.hidden), lstm.hidden_state)
-    graph.operator(
-        tflite.BuiltinOperator.STRIDED_SLICE,
-        (source, begin, end, strides),
-        (output,),
-        "StridedSliceOptions",
-        (("BeginMask", 5), ("EndMask", 5), ("ShrinkAxisMask", 2)),
-    )
-    return output
-
-
-def _add_dense(graph: GraphBuilder, name: str, dense: Dense, source: int) -> int:
+def _add_dense(graph: GraphBuilder, name: str, dense: Dense, source: int, shape: tuple[int, ...] | None = None) -> int:
+    """FULLY_CONNECTED of one vector or, where the output's shape has three dimensions, of each step's."""
     weights = graph.constant(f"{name}/weights", dense.weights, dense.weight_scales)
     bias_scales = [dense.input.scale * s for s in dense.weight_scales]
     bias = graph.constant(f"{name}/bias", dense.bias, bias_scales)
-    output = graph.activation(f"{name}/output", (1, dense.outputs), dense.output)
+    output = graph.activation(f"{name}/output", shape or (1, dense.outputs), dense.output)
+    options: tuple[tuple[str, int], ...] = (("FusedActivationFunction", ACTIVATIONS[dense.activation]),)
     graph.operator(
         tflite.BuiltinOperator.FULLY_CONNECTED,
         (source, weights, bias),
         (output,),
         "FullyConnectedOptions",
-        (("FusedActivationFunction", ACTIVATIONS[dense.activation]),),
+        (*options, ("KeepNumDims", True)) if shape else options,
+        version=KEEPS_DIMENSIONS if shape else 0,
     )
     return output
 
 
-def _add_softmax(graph: GraphBuilder, softmax: Softmax, source: int, classes: int) -> int:
-    output = graph.activation("scores", (1, classes), SOFTMAX_OUTPUT)
+def _add_softmax(graph: GraphBuilder, name: str, softmax: Softmax, source: int, shape: tuple[int, ...]) -> int:
+    output = graph.activation(name, shape, SOFTMAX_OUTPUT)
     graph.operator(tflite.BuiltinOperator.SOFTMAX, (source,), (output,), "SoftmaxOptions", (("Beta", softmax.beta),))
     return output
-
-
-class _Layout:
-    """Turns the lists of a graph into a FlatBuffer; children are written before their parents."""
-
-    def __init__(self) -> None:
-        self._builder = flatbuffers.Builder(1024)
-
-    def model(
-        self,
-        tensors: Sequence[Tensor],
-        operators: Sequence[Operator],
-        inputs: Sequence[int],
-        outputs: Sequence[int],
-        metadata: dict[str, bytes],
-    ) -> bytes:
-        builder = self._builder
-        payloads = [b""]  # buffer 0 is the schema's empty buffer, for everything without data
-        numbers = []
-        for tensor in tensors:
-            numbers.append(0 if tensor.data is None else len(payloads))
-            if tensor.data is not None:
-                payloads.append(tensor.data.astype(tensor.data.dtype.newbyteorder("<")).tobytes())
-        entries = [(name, len(payloads) + i) for i, name in enumerate(metadata)]
-        payloads += metadata.values()
-        codes = sorted({operator.code for operator in operators})
-
-        buffers = self._offsets([self._buffer(payload) for payload in payloads])
-        tensor_table = self._offsets([self._tensor(t, n) for t, n in zip(tensors, numbers, strict=True)])
-        operator_table = self._offsets([self._operator(o, codes.index(o.code)) for o in operators])
-        subgraph = self._table(
-            "SubGraph",
-            Tensors=tensor_table,
-            Inputs=self._ints(inputs),
-            Outputs=self._ints(outputs),
-            Operators=operator_table,
-            Name=builder.CreateString("main"),
-        )
-        code_table = self._offsets(
-            [
-                self._table(
-                    "OperatorCode", DeprecatedBuiltinCode=min(c, 127), BuiltinCode=c, Version=OP_VERSIONS.get(c, 1)
-                )
-                for c in codes
-            ]
-        )
-        metadata_table = self._offsets(
-            [self._table("Metadata", Name=builder.CreateString(name), Buffer=number) for name, number in entries]
-        )
-        root = self._table(
-            "Model",
-            Version=SCHEMA_VERSION,
-            OperatorCodes=code_table,
-            Subgraphs=self._offsets([subgraph]),
-            Description=builder.CreateString(DESCRIPTION_WITH_METADATA if metadata else DESCRIPTION),
-            Buffers=buffers,
-            Metadata=metadata_table,
-        )
-        builder.Finish(root, IDENTIFIER)
-        return bytes(builder.Output())
-
-    def _table(self, name: str, **fields: Any) -> int:
-        """One table; offsets among the fields must exist already."""
-        getattr(tflite, f"{name}Start")(self._builder)
-        for field, value in fields.items():
-            getattr(tflite, f"{name}Add{field}")(self._builder, value)
-        return int(getattr(tflite, f"{name}End")(self._builder))
-
-    def _tensor(self, tensor: Tensor, buffer: int) -> int:
-        fields = {}
-        if tensor.scales:
-            fields["Quantization"] = self._table(
-                "QuantizationParameters",
-                Scale=self._vector(np.asarray(tensor.scales, np.float32)),
-                ZeroPoint=self._vector(np.asarray(tensor.zero_points, np.int64)),
-                QuantizedDimension=tensor.axis,
-            )
-        return self._table(
-            "Tensor",
-            Shape=self._ints(tensor.shape),
-            Type=DTYPES[np.dtype(tensor.dtype)],
-            Buffer=buffer,
-            Name=self._builder.CreateString(tensor.name),
-            IsVariable=tensor.variable,
-            HasRank=True,
-            **fields,
-        )
-
-    def _operator(self, operator: Operator, code_index: int) -> int:
-        fields: dict[str, Any] = {}
-        if operator.intermediates:
-            fields["Intermediates"] = self._ints(operator.intermediates)
-        if operator.options_table:
-            fields["BuiltinOptionsType"] = getattr(tflite.BuiltinOptions, operator.options_table)
-            fields["BuiltinOptions"] = self._table(operator.options_table, **dict(operator.options))
-        return self._table(
-            "Operator",
-            OpcodeIndex=code_index,
-            Inputs=self._ints(operator.inputs),
-            Outputs=self._ints(operator.outputs),
-            **fields,
-        )
-
-    def _buffer(self, payload: bytes) -> int:
-        if not payload:
-            return self._table("Buffer")
-        data = self._vector(np.frombuffer(payload, np.uint8), BUFFER_ALIGNMENT)
-        return self._table("Buffer", Data=data)
-
-    def _ints(self, values: Sequence[int]) -> int:
-        return self._vector(np.asarray(values, np.int32))
-
-    def _vector(self, values: npt.NDArray[Any], alignment: int = 0) -> int:
-        size = values.dtype.itemsize
-        self._builder.StartVector(size, len(values), alignment or size)
-        payload = values.astype(values.dtype.newbyteorder("<")).tobytes()
-        self._builder.head -= len(payload)
-        self._builder.Bytes[self._builder.head : self._builder.head + len(payload)] = payload
-        return int(self._builder.EndVector())
-
-    def _offsets(self, offsets: Sequence[int]) -> int:
-        self._builder.StartVector(4, len(offsets), 4)
-        for offset in reversed(offsets):
-            self._builder.PrependUOffsetTRelative(offset)
-        return int(self._builder.EndVector())

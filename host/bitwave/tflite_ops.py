@@ -12,16 +12,21 @@ import numpy as np
 import numpy.typing as npt
 
 from .errors import ModelError
-from .quantmodel import Activation, Dense, Lstm, Quantization, Softmax
-from .tflite_graph import RESHAPE, SLICE, SQUEEZE, Graph, OperatorInfo, TensorInfo
+from .quantmodel import Activation, Conv, Dense, Lstm, Quantization, Softmax
+from .tflite_graph import Graph, OperatorInfo, TensorInfo
 
 MAX_STEPS = 4096
-MAX_UNITS = 255  # the links carry a unit's count in one byte; SOFTMAX's sum of exponentials has eight integer bits
+MAX_UNITS = 255  # the links carry a unit's count in one byte
+MAX_INPUTS = 4 * MAX_UNITS  # of a dense layer, and under the kernel of a convolution
+MAX_KERNEL = 64
+MAX_STRIDE = 16
 SOFTMAX_OUTPUT = Quantization(1.0 / 256.0, -128)
 LSTM_INPUTS = 24
+LSTM_STATES = (18, 19)  # hidden, cell
 LSTM_ABSENT = (9, 10, 11, 16, 17, 20, 21, 22, 23)  # peepholes, projection, layer normalization
 ACTIVATIONS: dict[int, Activation] = {0: "none", 1: "relu", 3: "relu6"}
 TANH = 4
+VALID = 1
 
 
 def activation(tensor: TensorInfo, what: str) -> Quantization:
@@ -49,7 +54,8 @@ def _check_scale(scale: float, what: str) -> None:
         raise ModelError(f"{what} has the scale {scale:g}; a positive number between 2**-40 and 2**40 is needed")
 
 
-def _tensor(graph: Graph, operator: OperatorInfo, slot: int, what: str) -> TensorInfo:
+def needed(graph: Graph, operator: OperatorInfo, slot: int, what: str) -> TensorInfo:
+    """An input tensor that must be there; raises `ModelError` naming ``what``."""
     if slot >= len(operator.inputs) or operator.inputs[slot] < 0:
         raise operator.fault(f"has no {what}")
     return graph.tensors[operator.inputs[slot]]
@@ -65,7 +71,7 @@ def _constant(tensor: TensorInfo, dtype: npt.DTypeLike, shape: tuple[int, ...], 
     return tensor.values(dtype)
 
 
-def read_lstm(graph: Graph, operator: OperatorInfo) -> Lstm:
+def read_lstm(graph: Graph, operator: OperatorInfo, steps: int) -> Lstm:
     """UNIDIRECTIONAL_SEQUENCE_LSTM: int8 activations and weights, int32 bias, int16 cell of power-of-two scale."""
     if len(operator.inputs) != LSTM_INPUTS:
         raise operator.fault(f"has {len(operator.inputs)} inputs; the plain LSTM has {LSTM_INPUTS}")
@@ -76,11 +82,11 @@ def read_lstm(graph: Graph, operator: OperatorInfo) -> Lstm:
     if operator.option(3, "B") or operator.option(5, "B"):
         raise operator.fault("is time-major or has diagonal weights; convert the model with neither")
     source, output = graph.tensors[operator.inputs[0]], graph.tensors[operator.outputs[0]]
-    hidden_tensor = _tensor(graph, operator, 18, "hidden state")
-    cell_tensor = _tensor(graph, operator, 19, "cell state")
+    hidden_tensor = needed(graph, operator, LSTM_STATES[0], "hidden state")
+    cell_tensor = needed(graph, operator, LSTM_STATES[1], "cell state")
     where = f"of operator {operator.index} ({operator.name})"
-    if len(source.shape) != 3 or len(output.shape) != 3 or output.shape[:2] != source.shape[:2]:
-        raise operator.fault(f"turns the shape {source.shape} into {output.shape}; (1, steps, units) is needed")
+    if any(len(tensor.shape) != 3 or tensor.shape[:2] != (1, steps) for tensor in (source, output)):
+        raise operator.fault(f"turns the shape {source.shape} into {output.shape}; (1, {steps}, units) is needed")
     inputs, hidden = source.shape[2], output.shape[2]
     if not 1 <= hidden <= MAX_UNITS:
         raise operator.fault(f"has {hidden} units; 1 to {MAX_UNITS} fit")
@@ -91,14 +97,14 @@ def read_lstm(graph: Graph, operator: OperatorInfo) -> Lstm:
     if activation(output, f"the output {where}") != hidden_state:
         raise operator.fault("quantizes its output and its hidden state differently")
     exponent = _cell_exponent(cell_tensor, operator)
-    kernels = [_tensor(graph, operator, i, f"tensor {i}") for i in range(1, 9)]
+    kernels = [needed(graph, operator, i, f"tensor {i}") for i in range(1, 9)]
     if any(len(kernel.scales) != 1 for kernel in kernels):
         raise operator.fault("has weights without exactly one scale for the tensor")
     shapes = [(hidden, inputs)] * 4 + [(hidden, hidden)] * 4
     arrays = [
         _constant(k, np.int8, s, f"weights {i} {where}") for i, (k, s) in enumerate(zip(kernels, shapes, strict=True))
     ]
-    biases = [_tensor(graph, operator, i, f"bias {i}") for i in range(12, 16)]
+    biases = [needed(graph, operator, i, f"bias {i}") for i in range(12, 16)]
     scales = [kernel.scales[0] for kernel in kernels]
     return Lstm(
         input=activation(source, f"the input {where}"),
@@ -136,88 +142,70 @@ def _cell_clip(operator: OperatorInfo, exponent: int) -> int:
     return counts
 
 
-def read_last_step(graph: Graph, operator: OperatorInfo, cut: bool) -> bool:
-    """STRIDED_SLICE or SLICE that takes the last step, or RESHAPE/SQUEEZE around it; gives whether one step is left.
+def read_dense(graph: Graph, operator: OperatorInfo, rows: int) -> Dense:
+    """FULLY_CONNECTED over so many vectors: int8, symmetric weights with one scale or one per output.
 
-    Args:
-        graph: the file's graph.
-        operator: the operator.
-        cut: whether the sequence was cut to its last step already.
+    An absent bias is zero.
     """
     source, output = graph.tensors[operator.inputs[0]], graph.tensors[operator.outputs[0]]
-    if activation(output, "the last step") != activation(source, "the sequence"):
-        raise operator.fault("quantizes its output differently from its input")
-    if operator.code in (RESHAPE, SQUEEZE):
-        if math.prod(output.shape) != math.prod(source.shape):
-            raise operator.fault(f"turns the shape {source.shape} into {output.shape}")
-        if not cut and source.shape[1] != 1:
-            raise operator.fault("reshapes the whole sequence; only its last step may go into the head")
-        return True
-    if cut or len(source.shape) != 3:
-        raise operator.fault("cuts something else than the last step of the sequence")
-    ranges = _slice_ranges(graph, operator) if operator.code == SLICE else _strided_ranges(graph, operator)
-    steps, units = source.shape[1:]
-    if ranges != [(0, 1), (steps - 1, steps), (0, units)]:
-        raise operator.fault("cuts something else than the last step of the sequence")
-    if math.prod(output.shape) != units:
-        raise operator.fault(f"gives the shape {output.shape}; one step of {units} units is needed")
-    return True
-
-
-def _slice_ranges(graph: Graph, operator: OperatorInfo) -> list[tuple[int, int]]:
-    shape = graph.tensors[operator.inputs[0]].shape
-    begin, size = (_small_vector(graph, operator, slot) for slot in (1, 2))
-    return [(b, n if s == -1 else b + s) for b, s, n in zip(begin, size, shape, strict=True)]
-
-
-def _strided_ranges(graph: Graph, operator: OperatorInfo) -> list[tuple[int, int]]:
-    shape = graph.tensors[operator.inputs[0]].shape
-    begin, end, strides = (_small_vector(graph, operator, slot) for slot in (1, 2, 3))
-    begin_mask, end_mask, ellipsis, new_axis, shrink = (int(operator.option(slot, "i")) for slot in range(5))
-    if ellipsis or new_axis or operator.option(5, "B") or strides != [1, 1, 1]:
-        raise operator.fault("has a stride, an ellipsis, a new axis or an offset; [:, -1, :] is needed")
-    ranges = []
-    for axis, size in enumerate(shape):
-        bit = 1 << axis
-        low = 0 if begin_mask & bit else begin[axis] + size * (begin[axis] < 0)
-        high = size if end_mask & bit else end[axis] + size * (end[axis] < 0)
-        ranges.append((low, low + 1 if shrink & bit else min(high, size)))
-    return ranges
-
-
-def _small_vector(graph: Graph, operator: OperatorInfo, slot: int) -> list[int]:
-    tensor = _tensor(graph, operator, slot, f"input {slot}")
-    if tensor.shape != (3,):
-        raise operator.fault(f"has an input {slot} of the shape {tensor.shape}; (3,) is needed")
-    return [int(v) for v in tensor.values(np.int32)]
-
-
-def read_dense(graph: Graph, operator: OperatorInfo) -> Dense:
-    """FULLY_CONNECTED: int8, symmetric weights with one scale or one per output; an absent bias is zero."""
-    source, output = graph.tensors[operator.inputs[0]], graph.tensors[operator.outputs[0]]
-    where = f"of operator {operator.index} ({operator.name})"
-    kernel = _tensor(graph, operator, 1, "weights")
-    code = int(operator.option(0, "b"))
-    if code not in ACTIVATIONS:
-        raise operator.fault(f"has the fused activation {code}; none, ReLU and ReLU6 fit")
+    kernel = needed(graph, operator, 1, "weights")
     if operator.option(1, "b"):
         raise operator.fault("has shuffled weights; convert the model without that")
-    if len(source.shape) != 2 or source.shape[0] != 1 or len(kernel.shape) != 2:
-        raise operator.fault(f"takes the shape {source.shape}; (1, units) is needed")
+    if not source.shape or math.prod(source.shape[:-1]) != rows or len(kernel.shape) != 2:
+        raise operator.fault(f"takes the shape {source.shape}; ({rows}, units) is needed")
     outputs, inputs = kernel.shape
-    if not 1 <= outputs <= MAX_UNITS or output.shape != (1, outputs) or inputs != source.shape[1]:
+    if inputs != source.shape[-1] or math.prod(output.shape) != rows * outputs or output.shape[-1] != outputs:
         raise operator.fault(f"turns {source.shape} into {output.shape} by weights {kernel.shape}; that does not fit")
+    dense = _weighted(graph, operator, kernel, int(operator.option(0, "b")))
+    if len(operator.inputs) > 2 and operator.inputs[2] >= 0:
+        _check_bias_scale(operator, source, kernel, graph.tensors[operator.inputs[2]], output)
+    return dense
+
+
+def read_conv(graph: Graph, operator: OperatorInfo, steps: int) -> Conv:
+    """CONV_2D over (1, 1, steps, channels) or (1, steps, 1, channels), as converters write a 1-D convolution.
+
+    Not padded, not dilated, one group; symmetric weights with one scale or one per output channel.
+    """
+    source, output = graph.tensors[operator.inputs[0]], graph.tensors[operator.outputs[0]]
+    kernel = needed(graph, operator, 1, "weights")
+    shape = source.shape
+    if len(shape) != 4 or len(kernel.shape) != 4 or shape[0] != 1 or 1 not in shape[1:3] or steps not in shape[1:3]:
+        raise operator.fault(f"takes the shape {shape}; (1, 1, {steps}, channels) is needed")
+    axis = 2 if shape[2] == steps else 1
+    outputs, length, channels = kernel.shape[0], kernel.shape[axis], kernel.shape[3]
+    if kernel.shape[3 - axis] != 1 or channels != shape[3] or not 1 <= length <= MAX_KERNEL:
+        raise operator.fault(f"has weights {kernel.shape} for {shape}; one group of at most {MAX_KERNEL} steps fits")
+    stride = int(operator.option(1 if axis == 2 else 2, "i"))
+    if not 1 <= stride <= MAX_STRIDE or (operator.option(4, "i", 1), operator.option(5, "i", 1)) != (1, 1):
+        raise operator.fault(f"has a stride of {stride}, or is dilated; strides of 1 to {MAX_STRIDE} fit")
+    found = max(0, (steps - length) // stride + 1)
+    padding = 0 if operator.option(0, "b") == VALID else max(0, (-(-steps // stride) - 1) * stride + length - steps)
+    if padding or found < 1:
+        raise operator.fault(f"pads {steps} steps for a kernel of {length}; convert the model with padding valid")
+    if output.shape != (1, *((1, found) if axis == 2 else (found, 1)), outputs):
+        raise operator.fault(f"turns the shape {shape} into {output.shape}; that does not fit")
+    return Conv(_weighted(graph, operator, kernel, int(operator.option(3, "b"))), length, stride)
+
+
+def _weighted(graph: Graph, operator: OperatorInfo, kernel: TensorInfo, code: int) -> Dense:
+    """Weights, flattened to (outputs, inputs), bias, scales and fused activation of either operator."""
+    source, output = graph.tensors[operator.inputs[0]], graph.tensors[operator.outputs[0]]
+    where = f"of operator {operator.index} ({operator.name})"
+    outputs, inputs = kernel.shape[0], math.prod(kernel.shape[1:])
+    if code not in ACTIVATIONS:
+        raise operator.fault(f"has the fused activation {code}; none, ReLU and ReLU6 fit")
+    if not 1 <= outputs <= MAX_UNITS or not 1 <= inputs <= MAX_INPUTS:
+        raise operator.fault(f"has {inputs} inputs and {outputs} outputs; {MAX_INPUTS} and {MAX_UNITS} fit")
     if len(kernel.scales) != 1 and (len(kernel.scales) != outputs or kernel.axis != 0):
         raise operator.fault(f"has {len(kernel.scales)} weight scales for {outputs} outputs")
     bias = np.zeros(outputs, np.int32)
     if len(operator.inputs) > 2 and operator.inputs[2] >= 0:
-        tensor = graph.tensors[operator.inputs[2]]
-        bias = _constant(tensor, np.int32, (outputs,), f"bias {where}")
-        _check_bias_scale(operator, source, kernel, tensor, output)
+        bias = _constant(graph.tensors[operator.inputs[2]], np.int32, (outputs,), f"bias {where}")
     return Dense(
         input=activation(source, f"the input {where}"),
         output=activation(output, f"the output {where}"),
-        weights=_constant(kernel, np.int8, (outputs, inputs), f"weights {where}"),
+        weights=_constant(kernel, np.int8, kernel.shape, f"weights {where}").reshape(outputs, inputs),
         bias=bias,
         weight_scales=kernel.scales,
         activation=ACTIVATIONS[code],

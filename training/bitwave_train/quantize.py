@@ -17,7 +17,7 @@ import numpy.typing as npt
 
 from bitwave.errors import UsageError
 from bitwave.metadata import ChannelScaling
-from bitwave.quantmodel import Dense, Int8Array, Lstm, Quantization, QuantModel, Softmax
+from bitwave.quantmodel import Dense, Int8Array, Lstm, Quantization, QuantModel, Softmax, plain
 
 from .floatmodel import FloatDense, FloatLstm, FloatModel, run
 
@@ -82,7 +82,7 @@ def quantize(model: FloatModel, windows: npt.NDArray[np.int16], options: Options
         steps=windows.shape[1],
         channels=windows.shape[2],
         input=source,
-        lstm=tuple(layers),
+        branches=plain(windows.shape[2], *layers),
         head=tuple(head),
         softmax=Softmax(input=inputs),
     )

@@ -27,10 +27,9 @@ class TfliteRuntime:
         """Takes the bytes of the .tflite file and what the reader made of them."""
         if runtime_worker.installed_runtime() is None:
             raise MissingPackage("tflite-runtime is not installed: pip install 'bitwave[verify]'")
-        graph = read_graph(data)
         self._request: dict[str, npt.NDArray[Any]] = {
-            "model": np.frombuffer(with_outputs(data, [graph.outputs[0], *lstm_outputs(graph)]), np.uint8),
-            "states": np.array(lstm_states(graph), np.int64),
+            "model": np.frombuffer(with_outputs(data, [*read_graph(data).outputs, *lstm_outputs(data)]), np.uint8),
+            "states": np.array(lstm_states(data), np.int64),
             "zero_points": np.array([lstm.hidden_state.zero_point for lstm in model.lstm], np.int64),
         }
 
