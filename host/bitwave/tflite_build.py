@@ -48,20 +48,21 @@ def _add_branch(graph: GraphBuilder, prefix: str, branch: Branch, source: int, m
     steps, current = branch.steps(model.steps), source
     if branch.channels != model.channels:
         last = branch.first_channel + branch.channels
-        shape, bounds = (1, model.steps, branch.channels), ((0, 0, branch.first_channel), (0, 0, last))
+        bounds = (0, 0, branch.first_channel), (0, 0, last)
+        shape = (1, model.steps, branch.channels)
         current = _add_slice(graph, f"{prefix}channels", current, shape, model.input, bounds, shrink=False)
     if branch.conv is not None:
         current = _add_conv(graph, f"{prefix}conv", branch.conv, current, model.steps)
     for index, lstm in enumerate(branch.lstm):
         current = _add_lstm(graph, f"{prefix}lstm{index}", lstm, current, steps)
-    shape, pool = (1, branch.outputs), branch.pool
+    vector, pool = (1, branch.outputs), branch.pool
     if isinstance(pool, Mean):
-        return _add_mean(graph, f"{prefix}mean", pool, current, shape)
+        return _add_mean(graph, f"{prefix}mean", pool, current, vector)
     if isinstance(pool, Attention):
         return _add_attention(graph, f"{prefix}attention", pool, current, steps)
     # sequence[:, -1, :]: axis 1 is one index and goes away
-    bounds = ((0, -1, 0), (0, 0, 0))
-    return _add_slice(graph, f"{prefix}last_step", current, shape, branch.output, bounds, shrink=True)
+    bounds = (0, -1, 0), (0, 0, 0)
+    return _add_slice(graph, f"{prefix}last_step", current, vector, branch.output, bounds, shrink=True)
 
 
 def _add_slice(
