@@ -28,6 +28,7 @@ from bitwave.quantmodel import (
 
 CONVERTER = Path(__file__).parent / "converter"
 CONVERTER_MODELS = tuple(sorted(CONVERTER.glob("*.tflite")))  # made by make_models.py there
+ONE_LAYER, TWO_BRANCHES, TWO_LAYERS = CONVERTER_MODELS
 
 
 class Shape(NamedTuple):
