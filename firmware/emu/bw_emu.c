@@ -32,8 +32,13 @@ uint32_t bw_emu_open(uint32_t size)
         bw_emu_shape.channels = model.channels;
         bw_emu_shape.classes = model.classes;
         bw_emu_shape.layers = model.layers;
-        for (uint32_t layer = 0; layer < model.layers; ++layer) {
-            bw_emu_shape.hidden[layer] = model.lstm[layer].hidden;
+        for (uint32_t i = 0; i < model.branches; ++i) {
+            const bw_branch *branch = &model.branch[i];
+            for (uint32_t layer = branch->first_layer; layer < (uint32_t)branch->first_layer + branch->layers; ++layer) {
+                bw_emu_shape.hidden[layer] = model.lstm[layer].hidden;
+                bw_emu_shape.kernel[layer] = branch->kernel;
+                bw_emu_shape.stride[layer] = branch->stride;
+            }
         }
         bw_emu_shape.window = model.window;
         bw_emu_shape.lanes = model.lanes;
@@ -55,25 +60,30 @@ static uint8_t *place(uint8_t **next, size_t windows, size_t size)
     return here;
 }
 
+static size_t values_of(uint32_t layer, uint32_t steps)
+{
+    return (size_t)bw_model_layer_steps(&model, layer, steps) * model.lstm[layer].hidden;
+}
+
 uint32_t bw_emu_classify(uint32_t windows, uint32_t steps)
 {
     uint8_t *next = bw_emu_output;
-    uint8_t *cell[BW_MAX_LAYERS] = {NULL, NULL}, *hidden[BW_MAX_LAYERS] = {NULL, NULL}, *scores;
+    uint8_t *cell[BW_MAX_LAYERS] = {NULL}, *hidden[BW_MAX_LAYERS] = {NULL}, *scores;
     for (uint32_t layer = 0; layer < model.layers; ++layer) {
-        cell[layer] = place(&next, windows, (size_t)2 * steps * model.lstm[layer].hidden);
+        cell[layer] = place(&next, windows, 2 * values_of(layer, steps));
     }
     for (uint32_t layer = 0; layer < model.layers; ++layer) {
-        hidden[layer] = place(&next, windows, (size_t)steps * model.lstm[layer].hidden);
+        hidden[layer] = place(&next, windows, values_of(layer, steps));
     }
     scores = place(&next, windows, model.classes);
     if (next > bw_emu_output + sizeof bw_emu_output) {
         return (uint32_t)BW_BAD_ARGUMENT;
     }
     for (uint32_t window = 0; window < windows; ++window) {
-        bw_trace trace = {{NULL, NULL}, {NULL, NULL}};
+        bw_trace trace = {{NULL}, {NULL}};
         bw_status status;
         for (uint32_t layer = 0; layer < model.layers; ++layer) {
-            const size_t values = (size_t)steps * model.lstm[layer].hidden;
+            const size_t values = values_of(layer, steps);
             trace.cell[layer] = (int16_t *)(void *)cell[layer] + window * values;
             trace.hidden[layer] = (int8_t *)hidden[layer] + window * values;
         }

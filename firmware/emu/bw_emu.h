@@ -18,6 +18,8 @@ typedef struct bw_emu_sizes {
     uint32_t classes;
     uint32_t layers;
     uint32_t hidden[BW_MAX_LAYERS];
+    uint32_t kernel[BW_MAX_LAYERS]; /* samples under one step of the layer */
+    uint32_t stride[BW_MAX_LAYERS]; /* samples between two */
     uint32_t window; /* steps */
     uint32_t lanes;
     uint32_t recognizer_bytes; /* of its arena */
@@ -43,7 +45,7 @@ uint32_t bw_emu_open(uint32_t size);
 uint32_t bw_emu_self_test(void);
 
 /* int8 [windows][steps][channels] in bw_emu_input -> in bw_emu_output, one after the other: the cells of each layer,
- * int16 [windows][steps][hidden]; the hidden states of each layer, int8, likewise; scores int8 [windows][classes]. */
+ * int16 [windows][steps of the layer][hidden]; the hidden states of each layer, int8, likewise; scores int8 [windows][classes]. */
 uint32_t bw_emu_classify(uint32_t windows, uint32_t steps);
 
 /* Sets bw_emu_network up, so that single steps can be called and counted. */

@@ -17,6 +17,8 @@ typedef struct bw_host_shape {
     uint32_t layers;
     uint32_t lanes;
     uint32_t hidden[BW_MAX_LAYERS];
+    uint32_t kernel[BW_MAX_LAYERS]; /* samples under one step of the layer */
+    uint32_t stride[BW_MAX_LAYERS]; /* samples between two */
     uint32_t network_bytes;    /* arena of one lane */
     uint32_t recognizer_bytes; /* arena of all lanes, 0: network only */
     uint32_t app_bytes;
@@ -78,8 +80,13 @@ void bw_host_describe(const bw_model *model, bw_host_shape *shape) {
     shape->classes = model->classes;
     shape->layers = model->layers;
     shape->lanes = model->lanes;
-    for (uint32_t layer = 0; layer < BW_MAX_LAYERS; ++layer) {
-        shape->hidden[layer] = model->lstm[layer].hidden;
+    for (uint32_t i = 0; i < model->branches; ++i) {
+        const bw_branch *branch = &model->branch[i];
+        for (uint32_t layer = branch->first_layer; layer < (uint32_t)branch->first_layer + branch->layers; ++layer) {
+            shape->hidden[layer] = model->lstm[layer].hidden;
+            shape->kernel[layer] = branch->kernel;
+            shape->stride[layer] = branch->stride;
+        }
     }
     shape->network_bytes = (uint32_t)bw_network_arena_size(model, 1);
     shape->recognizer_bytes = (uint32_t)bw_recognizer_arena_size(model);
@@ -88,13 +95,13 @@ void bw_host_describe(const bw_model *model, bw_host_shape *shape) {
 
 int bw_host_self_test(const bw_model *model, void *arena, size_t size) { return (int)bw_self_test(model, arena, size); }
 
-/* windows [count][steps][channels]; hidden and cell [count][steps][hidden] per layer, or NULL for none at all */
+/* windows [count][steps][channels]; hidden and cell [count][steps of the layer][hidden] per layer, or NULL for none */
 int bw_host_classify(const bw_model *model, void *arena, size_t size, const int8_t *windows, size_t count,
                      uint32_t steps, int8_t *scores, int8_t *const hidden[], int16_t *const cell[]) {
     for (size_t i = 0; i < count; ++i) {
-        bw_trace trace = {{NULL, NULL}, {NULL, NULL}};
+        bw_trace trace = {{NULL}, {NULL}};
         for (uint32_t layer = 0; hidden != NULL && cell != NULL && layer < model->layers; ++layer) {
-            const size_t values = (size_t)steps * model->lstm[layer].hidden;
+            const size_t values = (size_t)bw_model_layer_steps(model, layer, steps) * model->lstm[layer].hidden;
             trace.hidden[layer] = hidden[layer] + i * values;
             trace.cell[layer] = cell[layer] + i * values;
         }

@@ -19,7 +19,7 @@ from .errors import ImageError, ModelError
 from .quantmodel import Int8Array, Int16Array
 from .simulator_stream import Event
 
-MAX_LAYERS = 2
+MAX_LAYERS = 8
 MAX_LABELS = 16
 MAX_FRAME = 518
 GESTURE = 2
@@ -31,7 +31,7 @@ class Classified(NamedTuple):
     """What the core computed for a batch of windows; ``hidden`` and ``cell`` are empty without trace.
 
     Attributes:
-        hidden: per layer, (windows, steps, hidden) int8 after every step.
+        hidden: per layer, (windows, steps, hidden) int8 after every step; fewer steps behind a convolution.
         cell: per layer, (windows, steps, hidden) int16 after every step.
         scores: (windows, classes) int8.
     """
@@ -60,7 +60,7 @@ class _Shape(ctypes.Structure):
 
     _fields_ = [
         *((name, c_uint32) for name in ("window", "hop", "channels", "classes", "layers", "lanes")),
-        ("hidden", c_uint32 * MAX_LAYERS),
+        *((name, c_uint32 * MAX_LAYERS) for name in ("hidden", "kernel", "stride")),
         *((name, c_uint32) for name in ("network_bytes", "recognizer_bytes", "app_bytes")),
     ]
 
@@ -165,6 +165,7 @@ class HostCore:
         self.hop = int(shape.hop)
         self.lanes = int(shape.lanes)
         self.hidden = tuple(int(units) for units in shape.hidden[: shape.layers])
+        self._taps = tuple(zip(shape.kernel[: shape.layers], shape.stride[: shape.layers], strict=True))
         self.network_bytes = int(shape.network_bytes)
         self.recognizer_bytes = int(shape.recognizer_bytes)
         self.app_bytes = int(shape.app_bytes)
@@ -188,9 +189,10 @@ class HostCore:
             raise ModelError(f"windows of {windows.dtype} {windows.shape} do not fit {self.channels} int8 channels")
         data = np.ascontiguousarray(windows)
         count, steps, _ = data.shape
-        kept = self.hidden if trace else ()
-        hidden = tuple(np.empty((count, steps, units), np.int8) for units in kept)
-        cell = tuple(np.empty((count, steps, units), np.int16) for units in kept)
+        kept = zip(self._taps, self.hidden, strict=True) if trace else ()
+        shapes = [(count, max(0, (steps - kernel) // stride + 1), units) for (kernel, stride), units in kept]
+        hidden = tuple(np.empty(shape, np.int8) for shape in shapes)
+        cell = tuple(np.empty(shape, np.int16) for shape in shapes)
         scores = np.empty((count, self.classes), np.int8)
         arena = words(self.network_bytes)
         status = self._library.bw_host_classify(

@@ -17,18 +17,32 @@ import numpy.typing as npt
 from . import simulator
 from .errors import ImageError, ModelError
 from .metadata import Metadata
-from .quantmodel import GATES, Dense, Int8Array, Lstm, Multiplier, QuantModel, Softmax
+from .quantmodel import (
+    GATES,
+    Attention,
+    Branch,
+    Dense,
+    Int8Array,
+    LastStep,
+    Lstm,
+    Mean,
+    Multiplier,
+    QuantModel,
+    Softmax,
+)
 from .ranges import check_ranges
 
 MAGIC = b"BWIM"
-ABI = 2
+ABI = 3
 ALIGNMENT = 4
 DIGEST_BYTES = 16
 CRC_AT = 12
 FLAG_SOFTMAX = 1
-ANSWER_STEPS = 8
+ANSWER_STEPS = 8  # at least; more where kernels and strides need them
 MAX_LANES = 32  # BW_MAX_LANES
 MAX_WIDTH = 255  # BW_MAX_WIDTH
+MAX_BRANCHES = 4  # BW_MAX_BRANCHES
+MAX_LAYERS = 8  # BW_MAX_LAYERS
 GROUP = 8  # BW_GROUP
 BLOCK = 32  # columns of a block of packed weights
 MAX_FAST_COLUMNS = 2 * BLOCK
@@ -36,7 +50,7 @@ MAX_PACKED_SUM = 2**23 - 1
 FAST_LEFT, FAST_RIGHT = 7, 5  # bits that the fast kernels shift at most
 FAST_CELL_EXPONENTS = range(-15, -2)
 FAST_OUTPUT_SHIFTS = range(-23, 0)
-# magic, ABI, flags, size, CRC, digest, window, hop, channels, LSTM layers, dense layers, classes, rate, scales of
+# magic, ABI, flags, size, CRC, digest, window, hop, channels, branches, dense layers, classes, rate, scales of
 # accelerometer and gyroscope, zero point of the input, steps of the known answer
 _HEADER = struct.Struct(f"<4sHHII{DIGEST_BYTES}sHHBBBBIIIbBxx")
 
@@ -53,7 +67,7 @@ class ImageInfo:
     window: int
     hop: int
     channels: int
-    lstm_layers: int
+    branches: int
     dense_layers: int
     classes: int
     rate_mhz: int
@@ -77,7 +91,7 @@ def build(model: QuantModel) -> bytes:
     _check_limits(model)
     check_ranges(model)
     metadata = model.metadata
-    blocks = [_lstm(layer) for layer in model.lstm] + [_dense(layer) for layer in model.head]
+    blocks = [_branch(branch) for branch in model.branches] + [_dense(layer) for layer in model.head]
     if model.softmax is not None:
         blocks.append(_softmax(model.softmax))
     if metadata is not None:
@@ -94,14 +108,14 @@ def build(model: QuantModel) -> bytes:
         model.steps,
         metadata.hop if metadata else 0,
         model.channels,
-        len(model.lstm),
+        len(model.branches),
         len(model.head),
         model.classes,
         round(metadata.rate_hz * 1000) if metadata else 0,
         round(metadata.counts.accel_lsb_per_g * 1000) if metadata else 0,
         round(metadata.counts.gyro_lsb_per_dps * 1000) if metadata else 0,
         model.input.zero_point,
-        min(ANSWER_STEPS, model.steps),
+        answer_steps(model),
     )
     return with_crc(header + body)
 
@@ -134,7 +148,9 @@ def describe(image: bytes) -> ImageInfo:
 def raw_bytes(model: QuantModel) -> int:
     """What the bare numbers take: int8 weights, int32 biases and the labels' letters."""
     arrays = [a for layer in model.lstm for a in (layer.input_weights, layer.recurrent_weights, layer.bias)]
-    arrays += [a for layer in model.head for a in (layer.weights, layer.bias)]
+    others = [branch.conv.layer for branch in model.branches if branch.conv]
+    others += [branch.pool.score for branch in model.branches if isinstance(branch.pool, Attention)]
+    arrays += [a for layer in (*others, *model.head) for a in (layer.weights, layer.bias)]
     labels = model.metadata.labels if model.metadata else ()
     return sum(array.nbytes for array in arrays) + sum(map(len, labels))
 
@@ -155,7 +171,12 @@ def known_input(steps: int, channels: int) -> Int8Array:
 
 
 def _check_limits(model: QuantModel) -> None:
-    widths = [model.channels, *(layer.hidden for layer in model.lstm), *(layer.outputs for layer in model.head)]
+    if len(model.lstm) > MAX_LAYERS or len(model.branches) > MAX_BRANCHES:
+        raise ModelError(
+            f"{len(model.lstm)} LSTM layers in {len(model.branches)} branches are more than the core takes"
+        )
+    widths = [model.channels, *(branch.conv.layer.outputs for branch in model.branches if branch.conv)]
+    widths += [*(layer.hidden for layer in model.lstm), *(layer.outputs for layer in model.head)]
     if max(widths) > MAX_WIDTH:
         raise ModelError(f"a layer is {max(widths)} wide, the core takes {MAX_WIDTH}: train a smaller network")
     if model.metadata is not None and model.metadata.lanes > MAX_LANES:
@@ -173,6 +194,24 @@ def _padded(data: bytes) -> bytes:
 
 def _scales(multipliers: tuple[Multiplier, ...]) -> bytes:
     return b"".join(struct.pack("<ii", m.mantissa, m.shift) for m in multipliers)
+
+
+def _branch(branch: Branch) -> bytes:
+    conv, pool = branch.conv, branch.pool
+    zero = 0 if isinstance(pool, LastStep) else pool.output.zero_point
+    kinds = (LastStep, Mean, Attention)
+    blocks = [
+        struct.pack("<BBBBBBBb", branch.first_channel, branch.channels, len(branch.lstm), kinds.index(type(pool)),
+                    conv is not None, conv.kernel if conv else 1, conv.stride if conv else 1, zero),
+    ]  # fmt: skip
+    if conv is not None:
+        blocks.append(_dense(conv.layer))
+    blocks += [_lstm(layer) for layer in branch.lstm]
+    if isinstance(pool, Mean):
+        blocks.append(_scales((pool.multiplier(1),)))
+    elif isinstance(pool, Attention):
+        blocks += [_scales((pool.multiplier,)), _dense(pool.score), _softmax(pool.softmax)]
+    return b"".join(blocks)
 
 
 def why_plain(lstm: Lstm) -> str | None:
@@ -270,7 +309,7 @@ def _folded_bias(lstm: Lstm) -> npt.NDArray[np.int64]:
 def _dense(dense: Dense) -> bytes:
     return b"".join(
         (
-            struct.pack("<BBbbbbBx", dense.inputs, dense.outputs, dense.input.zero_point, dense.output.zero_point,
+            struct.pack("<HBbbbbB", dense.inputs, dense.outputs, dense.input.zero_point, dense.output.zero_point,
                         dense.activation_min, dense.activation_max, len(dense.multipliers)),
             _scales(dense.multipliers),
             _padded(dense.weights.tobytes()),
@@ -299,9 +338,15 @@ def _labels(metadata: Metadata) -> bytes:
     return struct.pack("<I", len(text)) + _padded(text)
 
 
+def answer_steps(model: QuantModel) -> int:
+    """Steps of the known answer: a few of every LSTM."""
+    few = [branch.conv.kernel + 2 * branch.conv.stride for branch in model.branches if branch.conv]
+    return min(max([ANSWER_STEPS, *few]), model.steps)
+
+
 def _known_answer(model: QuantModel) -> bytes:
     """Input, every layer's hidden state after the last step, and scores; computed by the simulator."""
-    steps = min(ANSWER_STEPS, model.steps)
+    steps = answer_steps(model)
     question = known_input(steps, model.channels)
     trace = simulator.run(dataclasses.replace(model, steps=steps), question[None])
     hidden = b"".join(layer[0, -1].tobytes() for layer in trace.hidden)

@@ -67,6 +67,42 @@ static inline void bw_lstm_activate(const bw_lstm *layer, const int16_t parts[],
 /* input [inputs] and output [outputs] must not overlap. */
 void bw_dense_run(const bw_dense *layer, const int8_t input[], int8_t output[]);
 
+/* Whether a branch's LSTM makes a step with the sample that makes `samples` of them. */
+static inline int bw_branch_is_due(const bw_branch *branch, uint32_t samples) {
+    return samples >= branch->kernel && (samples - branch->kernel) % branch->stride == 0;
+}
+
+/* Its steps for so many samples. */
+static inline uint32_t bw_branch_steps(const bw_branch *branch, uint32_t samples) {
+    return samples < branch->kernel ? 0 : (samples - branch->kernel) / branch->stride + 1u;
+}
+
+/* The newest sample [channels] into a window of the last ones [kernel][channels]. */
+void bw_conv_push(const bw_branch *branch, const int8_t sample[], int8_t window[]);
+
+/* The convolution's output [conv.outputs] for a full window. */
+void bw_conv_run(const bw_branch *branch, const int8_t window[], int8_t output[]);
+
+/* What a branch keeps per lane for its pooling, in bytes, for windows of so many samples; a multiple of BW_ALIGNMENT. */
+size_t bw_pool_size(const bw_branch *branch, uint32_t units, uint32_t samples);
+
+/* Before a window's first step. */
+void bw_pool_reset(const bw_branch *branch, uint32_t units, void *kept);
+
+/* After the LSTM's step number `step` (from 0) of a window of at most `steps`: takes the hidden state [units] in. */
+void bw_pool_push(const bw_branch *branch, uint32_t units, uint32_t step, uint32_t steps, const int8_t hidden[],
+                  void *kept);
+
+/* The vector [units] of `step` steps; `hidden` is the state after the last; scratch holds as many bytes as steps. */
+void bw_pool_run(const bw_branch *branch, const bw_lstm *layer, uint32_t step, uint32_t steps, const int8_t hidden[],
+                 const void *kept, int8_t scratch[], int8_t vector[]);
+
+/* BW_POOL_ATTENTION's part of them. scores [steps], states [steps][units]; weights [steps] is scratch. */
+void bw_attention_push(const bw_branch *branch, uint32_t units, uint32_t step, const int8_t hidden[], int8_t states[],
+                       int8_t scores[]);
+void bw_attention_run(const bw_branch *branch, const bw_lstm *layer, uint32_t steps, const int8_t states[],
+                      const int8_t scores[], int8_t weights[], int8_t vector[]);
+
 /* In place; output scale 1/256, zero point -128. */
 void bw_softmax_run(const bw_softmax *softmax, int8_t scores[], uint32_t count);
 
