@@ -68,7 +68,7 @@ static size_t values_of(uint32_t layer, uint32_t steps)
 uint32_t bw_emu_classify(uint32_t windows, uint32_t steps)
 {
     uint8_t *next = bw_emu_output;
-    uint8_t *cell[BW_MAX_LAYERS] = {NULL}, *hidden[BW_MAX_LAYERS] = {NULL}, *scores;
+    uint8_t *cell[BW_MAX_LAYERS], *hidden[BW_MAX_LAYERS], *scores;
     for (uint32_t layer = 0; layer < model.layers; ++layer) {
         cell[layer] = place(&next, windows, 2 * values_of(layer, steps));
     }
@@ -80,8 +80,9 @@ uint32_t bw_emu_classify(uint32_t windows, uint32_t steps)
         return (uint32_t)BW_BAD_ARGUMENT;
     }
     for (uint32_t window = 0; window < windows; ++window) {
-        bw_trace trace = {{NULL}, {NULL}};
+        bw_trace trace;
         bw_status status;
+        memset(&trace, 0, sizeof trace);
         for (uint32_t layer = 0; layer < model.layers; ++layer) {
             const size_t values = values_of(layer, steps);
             trace.cell[layer] = (int16_t *)(void *)cell[layer] + window * values;
