@@ -60,6 +60,14 @@ class BleBoard:
         """The link breaks."""
         self.bluez.run(self.device.drop())
 
+    def in_loop(self, action: Callable[[], None]) -> None:
+        """Does something with the board where nobody else does at the same time."""
+
+        async def act() -> None:
+            action()
+
+        self.bluez.run(act())
+
     def _reset_link(self) -> None:
         """A new connection starts with nothing switched on and nothing queued."""
         self.board.receive(b"\0" + b"".join(wire.encode(wire.Frame(body)) for body in (Stream(0), Recognise(0))))

@@ -7,6 +7,7 @@ import os
 import select
 import threading
 from collections.abc import Callable, Iterator
+from typing import TYPE_CHECKING
 
 import numpy as np
 import numpy.typing as npt
@@ -17,6 +18,9 @@ from bitwave.replay import RecordingSource, ReplayBoard
 from bitwave.requests import Stream
 from bitwave.virtual_links import Board, VirtualLink
 from support import absent
+
+if TYPE_CHECKING:
+    from bitwave.emulator.board import EmulatedBoard
 
 Mangle = Callable[[bytes], bytes]
 
@@ -82,6 +86,13 @@ class PtyBoard:
         self._thread = threading.Thread(target=self._run, daemon=True)
         self._thread.start()
 
+    @property
+    def touched(self) -> bool:
+        """Whether a program has set the port to 1200 baud: what makes a sketch restart into its bootloader."""
+        import termios
+
+        return bool(termios.tcgetattr(self._master)[5] == termios.B1200)
+
     def unplug(self) -> None:
         """Pulls the cable; returns when the port is dead."""
         self._unplug.set()
@@ -109,6 +120,22 @@ class PtyBoard:
     def _sample(self, times: npt.NDArray[np.int64], samples: npt.NDArray[np.int16]) -> None:
         for time_us, counts in zip(times.tolist(), samples, strict=True):
             self._board.sample(time_us % 2**32, counts)
+
+
+class OnLink:
+    """One of the two links of an emulated board."""
+
+    def __init__(self, board: EmulatedBoard, link: int) -> None:
+        self.board = board
+        self.link = link
+        self.sample = board.sample
+        self.tick = board.tick
+
+    def receive(self, data: bytes) -> None:
+        self.board.receive(data, self.link)
+
+    def transmit(self) -> bytes:
+        return self.board.transmit(self.link)
 
 
 @contextlib.contextmanager

@@ -12,6 +12,7 @@ from support import need
 ROOT = Path(__file__).parents[1]
 CORE = ROOT / "firmware/lib/bitwave_core"
 CORE_SOURCES = tuple(sorted((CORE / "src").glob("*.c")))
+M4_SOURCES = (*CORE_SOURCES, *sorted((CORE / "src").glob("*.S")))  # with the DSP kernels
 PROGRAMS = ROOT / "tests/c"
 STRICT = (
     *("-std=c99", "-pedantic", "-Wall", "-Wextra", "-Wconversion", "-Wmissing-prototypes", "-Werror"),

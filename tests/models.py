@@ -28,6 +28,7 @@ from bitwave.quantmodel import (
 
 CONVERTER = Path(__file__).parent / "converter"
 CONVERTER_MODELS = tuple(sorted(CONVERTER.glob("*.tflite")))  # made by make_models.py there
+ONE_LAYER, TWO_BRANCHES, TWO_LAYERS = CONVERTER_MODELS
 
 
 class Shape(NamedTuple):
@@ -62,6 +63,7 @@ def random_model(
     zero_points: int | None = None,
     metadata: bool = False,
     hop: int = 4,
+    packable: bool = False,
 ) -> QuantModel:
     """A checked-in-form random model.
 
@@ -81,6 +83,7 @@ def random_model(
         zero_points: of all activations; random otherwise.
         metadata: whether the model carries labels, scaling and decision.
         hop: of the metadata.
+        packable: no LSTM weight is -128, so that the fast kernels take the layer; otherwise one is, in every matrix.
     """
     rng = np.random.default_rng(seed)
 
@@ -92,6 +95,9 @@ def random_model(
         values = rng.integers(-128, 128, shape)
         values.flat[0] = -128
         return values.astype(np.int8)
+
+    def gates(*shape: int) -> Int8Array:
+        return np.maximum(weights(*shape), -127 if packable else -128)
 
     def weighted(
         source: Quantization,
@@ -131,8 +137,8 @@ def random_model(
             input=source,
             hidden_state=state,
             cell_exponent=int(rng.integers(-15, -8)) if cell_exponent is None else cell_exponent,
-            input_weights=weights(4, units, inputs),
-            recurrent_weights=weights(4, units, units),
+            input_weights=gates(4, units, inputs),
+            recurrent_weights=gates(4, units, units),
             bias=np.stack([rng.normal(0, drive / (source.scale * s), units) for s in scales]).astype(np.int32),
             input_scales=(scales[0], scales[1], scales[2], scales[3]),
             recurrent_scales=(back[0], back[1], back[2], back[3]),

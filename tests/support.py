@@ -15,8 +15,10 @@ _PROGRAMS = {
     "arm-none-eabi-gcc": "gcc-arm-none-eabi and libnewlib-arm-none-eabi",
     "dbus-daemon": "dbus",
     "clang": "clang and libclang-rt-14-dev",
+    "arm-none-eabi-g++": "gcc-arm-none-eabi and libnewlib-arm-none-eabi",
     "gcc": "gcc and libc6-dev",
     "make": "make",
+    "g++": "g++",
     "git": "git",
     "qemu-system-arm": "qemu-system-arm",
 }

@@ -13,11 +13,12 @@ import pytest
 
 from bitwave import capture, links
 from bitwave.errors import LinkError
-from bitwave.frames import Samples
+from bitwave.frames import Samples, Scores
 from bitwave.recording import Recording, read
 from bitwave.replay import RecordingSource, ReplayBoard
-from bitwave.requests import Stream
+from bitwave.requests import Recognise, Stream
 from bitwave.samples import SampleReader
+from bitwave.synth import Wrist
 from support import need
 from takes import take
 
@@ -206,6 +207,29 @@ def test_a_take_survives_the_loss_of_the_link(add_board: Callable[..., BleBoard]
         + sum((np.arange(len(kept.samples)) > g.after) * g.lost for g in kept.gaps)
     )
     assert np.array_equal(kept.samples, recording.samples[rows]), "and what is there stands in its place"
+
+
+def test_recognition_goes_on_after_a_loss(bluez: FakeBlueZ) -> None:
+    need("unicorn", "elftools")
+    import models
+    from bitwave import image
+    from bitwave.emulator.board import BLE, EmulatedBoard
+    from bitwave.virtual_links import WristSource
+    from ble_board import BleBoard
+    from boards import OnLink
+
+    model = models.random_model(11, steps=40, channels=6, hidden=(8,), dense=(5,), metadata=True, hop=8)
+    source = WristSource(Wrist("p01", "s01", 0, 119.0), None)
+    with closing(BleBoard(bluez, OnLink(EmulatedBoard(image.build(model)), BLE), source)) as board:
+        with open_link() as link:
+            link.ask(Recognise(1))
+            while not any(isinstance(frame.body, Scores) for frame in link.receive()):
+                pass
+            board.drop()
+            while not link.losses:
+                link.receive()
+            while not any(isinstance(frame.body, Scores) for frame in link.receive()):
+                pass
 
 
 def test_a_board_that_stays_away_ends_the_take(add_board: Callable[..., BleBoard], tmp_path: Path) -> None:

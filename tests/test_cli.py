@@ -21,6 +21,8 @@ def _raise(kind: str) -> None:
         raise typer.Exit(1)
     if kind == "os":
         raise FileNotFoundError(2, "No such file or directory", "there.csv")
+    if kind.startswith("without "):
+        raise ModuleNotFoundError("No module", name=kind.removeprefix("without "))
     if kind != "nothing":
         raise getattr(errors, kind)("first\nsecond")
 
@@ -65,6 +67,16 @@ def test_exit_codes_are_distinct_except_where_they_mean_the_same() -> None:
         (["fail", "exit"], 1, ""),
         (["fail", "interrupt"], 130, "bitwave: interrupted\n"),
         (["fail", "os"], 11, "bitwave: there.csv: No such file or directory\n"),
+        (
+            ["fail", "without unicorn"],
+            8,
+            "bitwave: this needs unicorn, which is not installed: pip install 'bitwave[verify]'\n",
+        ),
+        (
+            ["fail", "without tensorflow.lite"],
+            8,
+            "bitwave: this needs tensorflow, which is not installed: pip install 'bitwave[train]'\n",
+        ),
     ],
 )
 def test_other_ends(
@@ -80,6 +92,11 @@ def test_unknown_verbs_and_missing_arguments_are_usage_errors(
     assert cli.run(app, ["dance"]) == 2
     assert "No such command 'dance'" in capsys.readouterr().err
     assert cli.run(app, ["fail"]) == 2
+
+
+def test_a_missing_module_that_is_no_optional_package_is_a_fault_of_ours(app: typer.Typer) -> None:
+    with pytest.raises(ModuleNotFoundError):
+        cli.run(app, ["fail", "without bitwave.nothing"])
 
 
 def test_version(app: typer.Typer, capsys: pytest.CaptureFixture[str]) -> None:

@@ -6,7 +6,8 @@ import numpy as np
 import pytest
 
 from bitwave import frames, image, requests, wire
-from bitwave.core import Board, HostApp, HostCore
+from bitwave.core import HostCore
+from bitwave.host_app import Board, HostApp
 from bitwave.quantmodel import Int16Array, QuantModel
 from bitwave.wire import Frame
 from models import random_model
@@ -292,8 +293,8 @@ def test_layers_too_wide_for_a_frame_are_refused() -> None:
 
 @pytest.mark.parametrize("kind,body", [
     (0x41, b"\0"), (0x42, b""), (0x42, b"\2"), (0x43, b"\1\1"), (0x44, b"\0"), (0x45, b"\0\0\0"), (0x46, b"\0"),
-
-    (0x40, b""), (0x47, b""), (0x48, bytes(4)), (0x49, b"\0"), (0x4D, b"\0"), (0x4E, b""), (0x01, b""), (0x05, bytes(20)), (0xFF, bytes(300)),
+    (0x40, b""), (0x47, b""), (0x48, bytes(4)), (0x49, b"\0"), (0x4D, b"\0"), (0x4E, b""),
+    (0x01, b""), (0x05, bytes(20)), (0xFF, bytes(300)),
 ])  # fmt: skip
 def test_malformed_and_unknown_commands_are_answered(kind: int, body: bytes) -> None:
     session = Session()

@@ -12,7 +12,7 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from bitwave import core, frames, requests, wire
-from bitwave.core import Board, HostApp
+from bitwave.host_app import Board, HostApp
 from bitwave.wire import Frame
 
 # Bodies without zeros, of zeros only, and around COBS's blocks of 254 bytes, beside random ones.

@@ -55,7 +55,11 @@ def test_the_digest_tells_every_change() -> None:
 
 @pytest.mark.parametrize(
     "hurt, line",
-    [({"gaps": (Gap(after=7, lost=2),)}, "2 samples were lost, the first after row 7"), ({"complete": False}, "early")],
+    [
+        ({"gaps": (Gap(after=7, lost=2),)}, "2 samples were lost, the first after row 7"),
+        ({"complete": False}, "early"),
+        ({"time_us": np.empty(0, np.int64), "samples": np.empty((0, 6), np.int16)}, "it holds no sample"),
+    ],
 )
 def test_damaged_takes_are_refused_until_told(tmp_path: Path, hurt: dict[str, object], line: str) -> None:
     store(tmp_path, take(), dataclasses.replace(take(number=2), **hurt))

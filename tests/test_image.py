@@ -18,7 +18,9 @@ from ccode import CORE
 from models import random_model
 
 HEADER = (CORE / "include/bitwave.h").read_text()
-ORDINARY: dict[str, Any] = {"steps": 50, "channels": 6, "hidden": (24,), "dense": (5,), "metadata": True, "hop": 10}
+ORDINARY: dict[str, Any] = {
+    "steps": 50, "channels": 6, "hidden": (24,), "dense": (5,), "metadata": True, "hop": 10, "packable": True
+}  # fmt: skip
 
 
 def header_number(name: str) -> int:
@@ -36,8 +38,9 @@ def test_constants_are_those_of_the_header() -> None:
 
 
 def test_status_texts_are_those_of_the_header() -> None:
-    entries = re.findall(r'X\(BW_\w+, (\d+), "(.+)"\)', HEADER)
-    assert [int(number) for number, _ in entries] == list(range(15))
+    entries = re.findall(r'X\(BW_\w+, (\d+), "(.+)"\)', HEADER.split("#define BW_STATUSES")[1].split("typedef enum")[0])
+    assert [int(number) for number, _ in entries] == list(range(len(entries)))
+    assert len(entries) == 21
     assert [core.status_text(int(number)) for number, _ in entries] == [text for _, text in entries]
     assert core.status_text(200) == "unknown status"
 
@@ -79,7 +82,7 @@ def test_every_length_is_refused() -> None:
 
 FORGERIES = {
     "another magic": (0, b"BWIN"),
-    "another ABI": (4, struct.pack("<H", 2)),
+    "another ABI": (4, struct.pack("<H", image.ABI + 1)),
     "unknown flag": (6, b"\x03"),
     "no window": (32, bytes(2)),
     "a window too long": (32, struct.pack("<H", 4097)),
@@ -96,14 +99,18 @@ FORGERIES = {
     "no hidden units": (57, b"\0"),
     "a cell scale below range": (60, struct.pack("<b", -30)),
     "a cell scale above range": (60, b"\3"),
+    "another layout": (61, b"\2"),
+    "plain weights, which take another size": (61, b"\0"),
     "a negative clip": (62, struct.pack("<h", -1)),
     "a mantissa below range": (64, struct.pack("<i", (1 << 30) - 1)),
     "a negative mantissa": (64, struct.pack("<i", -(1 << 30))),
     "a shift below range": (68, struct.pack("<i", -32)),
     "a shift so far left that sums overflow": (68, struct.pack("<i", 20)),
     "an output scale that shifts left": (132, struct.pack("<i", 1)),
-    "a bias that makes sums overflow": (136 + 2880, struct.pack("<i", 2**31 - 1)),
-    "a bias of -2**31": (136 + 2880, struct.pack("<i", -(2**31))),
+    "a bias that makes sums overflow": (136 + 3072, struct.pack("<i", 2**31 - 256)),
+    "a bias of -2**31": (136 + 3072, struct.pack("<i", -(2**31))),
+    "a bias that is not folded": (136 + 3072, b"\1"),
+    "a pair's weight out of all proportion": (136, struct.pack("<h", 32767)),
 }
 
 
@@ -143,10 +150,10 @@ def test_a_forged_label_or_decision_is_refused() -> None:
 
 def test_misaligned_image_is_refused() -> None:
     # HostCore aligns what it is given, so this asks the core itself.
-    library = core._library()
+    library = core.library()
     packed = image.build(random_model(1, **ORDINARY))
-    memory = core._words(len(packed) + 4)
-    model = core._object(library.bw_host_model_size())
+    memory = core.words(len(packed) + 4)
+    model = core.c_object(library.bw_host_model_size())
     address = ctypes.addressof(memory)
     for shift in range(5):
         ctypes.memmove(address + shift, packed, len(packed))

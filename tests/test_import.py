@@ -7,8 +7,9 @@ from pathlib import Path
 import numpy as np
 import pytest
 
-from bitwave import dataset
-from bitwave.errors import RecordingError
+from bitwave import dataset, recording
+from bitwave.errors import RecordingError, WriteError
+from bitwave.files import write_whole
 from bitwave.importer import HEADER, import_folder, read_capture, to_counts
 from bitwave.session import DEFAULT_COUNTS
 from support import need_data
@@ -68,11 +69,44 @@ def test_rounding_and_clipping() -> None:
 def test_a_second_import_goes_on_counting(tmp_path: Path) -> None:
     source = tmp_path / "in"
     source.mkdir()
-    write(source, "Upper_Cut.csv", capture(5, 5))
-    for _ in range(2):
+    for text in (capture(5, 5), capture(5, 5, value="0.2,-0.2,0.98,1.5,-2.5,30")):
+        write(source, "Upper_Cut.csv", text)
         import_folder(source, tmp_path / "out", rate_hz=119.0, participant="p01", session="s01")
     names = [take.name for take in dataset.load(tmp_path / "out").recordings]
     assert names == [f"upper-cut.p01.s01.{n}" for n in (1, 2, 3, 4)]
+
+
+def test_the_same_take_is_not_imported_twice(tmp_path: Path) -> None:
+    source = tmp_path / "in"
+    source.mkdir()
+    write(source, "wave.csv", capture(5))
+    import_folder(source, tmp_path / "out", rate_hz=119.0, participant="p01", session="s01")
+    before = {path: path.read_bytes() for path in (tmp_path / "out").iterdir()}
+    write(source, "wave.csv", capture(5, value="0.2,-0.2,0.98,1.5,-2.5,30") + "\n" + capture(5).partition("\n")[2])
+    with pytest.raises(RecordingError, match="recording 2: .* holds it already as a take of wave"):
+        import_folder(source, tmp_path / "out", rate_hz=119.0, participant="p01", session="s01")
+    assert {path: path.read_bytes() for path in (tmp_path / "out").iterdir()} == before
+
+
+@pytest.mark.parametrize("error", [WriteError("the disk is full"), KeyboardInterrupt()])
+def test_an_import_that_cannot_finish_leaves_nothing(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, error: BaseException
+) -> None:
+    source, out = tmp_path / "in", tmp_path / "out"
+    source.mkdir()
+    write(source, "wave.csv", capture(5, 5, 5))
+
+    def full(path: Path, content: bytes) -> None:
+        if path.name == "wave.p01.s01.3.csv":
+            raise error
+        write_whole(path, content)
+
+    with monkeypatch.context() as patch:
+        patch.setattr(recording, "write_whole", full)
+        with pytest.raises(type(error)):
+            import_folder(source, out, rate_hz=119.0, participant="p01", session="s01")
+    assert list(out.iterdir()) == []
+    assert import_folder(source, out, rate_hz=119.0, participant="p01", session="s01").recordings == {"wave": 3}
 
 
 def test_blank_lines_may_repeat_and_line_ends_differ(tmp_path: Path) -> None:

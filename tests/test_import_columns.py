@@ -123,8 +123,9 @@ def test_nan_and_a_second_import(tmp_path: Path, capsys: pytest.CaptureFixture[s
     folder = write_stream(tmp_path / "in")
     options = (folder, "--out", tmp_path / "out", *SIX, "--rate", 50)
     assert command(*options) == 0
-    assert command(*options) == 0  # goes on with the next number, as recording does
-    assert [take.number for take in dataset.load(tmp_path / "out").recordings] == [1, 2]
+    assert command(*options) == RecordingError.exit_code
+    assert "holds it already as a take of wave" in capsys.readouterr().err
+    assert len(dataset.load(tmp_path / "out").recordings) == 1
     path = folder / "wave_1.csv"
     path.write_text(path.read_text().replace("\n3,", "\nnan,"))
     with pytest.raises(RecordingError, match="line 5, t: nan is not a finite number"):

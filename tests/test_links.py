@@ -134,9 +134,9 @@ def test_refusals_carry_the_boards_words() -> None:
 def test_a_board_of_another_format_says_what_to_do() -> None:
     def newer(frame: bytes) -> bytes:
         found = wire.decode(frame).frames[0]
-        return wire.encode(wire.Frame(Unknown(0x01, b"\x02new"))) if isinstance(found.body, Info) else frame
+        return wire.encode(wire.Frame(Unknown(0x01, b"\x63new"))) if isinstance(found.body, Info) else frame
 
-    with faulty_link(take(), newer) as link, pytest.raises(LinkError, match="speaks format 2.*update the older"):
+    with faulty_link(take(), newer) as link, pytest.raises(LinkError, match="speaks format 99.*update the older"):
         link.info()
 
 

@@ -11,20 +11,21 @@ import pytest
 
 from bitwave import links, live, tflite, tflite_build
 from bitwave.core import HostCore
-from bitwave.errors import LinkError
+from bitwave.errors import LinkError, ModelError
 from bitwave.frames import Event, Fault
 from bitwave.image import build
 from bitwave.live import LiveReport, Update
 from bitwave.picture import draw_stream
 from bitwave.quantmodel import QuantModel
 from bitwave.recognisers import EMPTY, BoardRecogniser, HostRecogniser
+from bitwave.recording import write
 from bitwave.samples import Block
 from bitwave.synth import stream
 from bitwave.wire import Frame
 from boards import faulty_link, only_samples
 from models import random_model
 from support import need
-from takes import store, take
+from takes import facts, store, take
 
 PNG = b"\x89PNG\r\n\x1a\n"
 
@@ -133,10 +134,39 @@ def test_nobody_can_recognise() -> None:
         live.run(link)
 
 
+def test_a_sensor_of_another_rate_is_resampled_and_said(tmp_path: Path) -> None:
+    """A recording of the other board revision: replayed here, and as the sensor of the emulated board."""
+    need("unicorn", "ziglang")
+    samples = stream(["wave", "chop"], seed=2).samples[:600]
+    times = np.rint(np.arange(600) * (1e6 / 99.84)).astype(np.int64)
+    slow = dataclasses.replace(take(samples=600), samples=samples, time_us=times, rate_hz=99.84)
+    write(tmp_path, facts(rate_hz=99.84), [slow])
+    path = tmp_path / "model.tflite"
+    path.write_bytes(tflite_build.write(model()))
+    expected = HostCore(build(tflite.read_model(path))).events(slow.samples, 99.84)
+    recording = f"{tmp_path}/wave.p01.s01.1.csv"
+    reports = []
+    for url in (f"replay:{recording}", f"emu:?recording={recording}&model={path}"):
+        lines: list[str] = []
+        with links.open(url) as link:
+            link.notice = lines.append
+            reports.append(live.run(link, path))
+        assert lines == ["samples of 99.84 Hz are resampled to the model's 119 Hz"]
+    for report in reports:
+        assert [(e.sample, e.score) for e in report.events] == [(e.sample, e.score) for e in expected.events]
+        assert [sample for sample, _ in report.windows] == expected.samples.tolist()
+        assert (report.summary()["rate_hz"], report.summary()["model_rate_hz"]) == (99.84, 119.0)
+    assert [report.recogniser for report in reports] == ["host", "board"] and len(expected.events) > 3
+
+
+def test_a_rate_that_does_not_suit_the_model(model_file: Path) -> None:
+    with faulty_link(dataclasses.replace(take(), rate_hz=50.0)) as link, pytest.raises(ModelError, match="50 Hz"):
+        live.run(link, model_file)
+
+
 @pytest.mark.parametrize(
     "change, line",
     [
-        ({"rate_hz": 60.0}, "samples at 60 Hz, the model was trained at 119 Hz"),
         ({"samples": np.zeros((50, 3), np.int16), "channels": ("ax", "ay", "az")}, "has 3 channels, the model takes 6"),
         ({"counts": take().counts.model_copy(update={"accel_lsb_per_g": 4096.0})}, "another scale"),
     ],

@@ -34,8 +34,9 @@ CASES = {
     "two odd layers": tflite_build.write(
         models.random_model(8, steps=37, channels=5, hidden=(17, 11), dense=(7, 3), per_channel=True, drive=4.0)
     ),
-    "of the converter": models.CONVERTER_MODELS[0].read_bytes(),
-    "two layers of the converter": models.CONVERTER_MODELS[1].read_bytes(),
+    "of the converter": models.ONE_LAYER.read_bytes(),
+    "two layers of the converter": models.TWO_LAYERS.read_bytes(),
+    "two branches of the converter": models.TWO_BRANCHES.read_bytes(),
 }
 SMALL = tflite_build.write(models.random_model(9, steps=6, channels=3, hidden=(5, 4), dense=(3,)))
 
@@ -235,7 +236,7 @@ def test_extremes_are_extreme() -> None:
 
 
 def test_edited_files_keep_their_weights() -> None:
-    data = models.CONVERTER_MODELS[1].read_bytes()
+    data = models.TWO_LAYERS.read_bytes()
     outputs = with_outputs(data, [1, 2])
     assert len(outputs) - len(data) in range(12, 16)
     changed = [i for i, (a, b) in enumerate(zip(data, outputs, strict=False)) if a != b]

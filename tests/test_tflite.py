@@ -18,9 +18,10 @@ from hypothesis import strategies as st
 import models
 from bitwave import tflite_build
 from bitwave.errors import ModelError
-from bitwave.quantmodel import Quantization, QuantModel
+from bitwave.quantmodel import Attention, Mean, Quantization, QuantModel
 from bitwave.tflite import METADATA_NAME, read_model, weights_digest
 from bitwave.tflite_build import GraphBuilder, Operator, Tensor
+from models import Shape
 from support import need
 
 SMALL = models.random_model(1, steps=3, channels=2, hidden=(2,), dense=(3, 2), metadata=True)
@@ -31,6 +32,7 @@ SHAPES = {
     "per channel": models.random_model(5, dense=(7, 4), per_channel=True, activation="relu6"),
     "logits": models.random_model(6, softmax=False, activation="none", dense=(3, 3)),
     "clipped": models.random_model(7, cell_clip=1234, cell_exponent=-11),
+    "widest head": models.random_model(9, branches=(Shape(0, 3, (255,), "mean"),) * 4, steps=2, dense=(255,)),
     "widest": models.random_model(8, channels=255, hidden=(255,), dense=(255,), steps=1),
 }
 
@@ -68,7 +70,7 @@ def test_digest_is_the_files_sha256(tmp_path: Path) -> None:
 
 
 def test_converter_models_read() -> None:
-    one, two = (read_model(path) for path in models.CONVERTER_MODELS)
+    one, two = read_model(models.ONE_LAYER), read_model(models.TWO_LAYERS)
     assert (one.steps, one.channels, one.classes, [x.hidden for x in one.lstm]) == (19, 6, 5, [13])
     assert (two.steps, two.channels, two.classes, [x.hidden for x in two.lstm]) == (11, 5, 3, [7, 10])
     for model in (one, two):
@@ -78,10 +80,23 @@ def test_converter_models_read() -> None:
         assert all(lstm.cell_clip == 32767 for lstm in model.lstm)  # 10.0 is beyond int16
 
 
+def test_converter_model_of_two_branches_reads() -> None:
+    model = read_model(models.TWO_BRANCHES)
+    first, second = model.branches
+    assert (first.first_channel, first.channels, second.first_channel, second.channels) == (0, 3, 3, 3)
+    assert first.conv is not None and second.conv is not None
+    assert (first.conv.kernel, first.conv.stride, first.conv.layer.outputs) == (5, 2, 10)
+    assert (second.conv.kernel, second.conv.stride, second.conv.layer.outputs) == (4, 3, 7)
+    assert first.conv.layer.activation == "relu" and len(first.conv.layer.weight_scales) == 10
+    assert isinstance(first.pool, Attention) and isinstance(second.pool, Mean)
+    assert model.layer_steps(model.steps) == (9, 6) and model.head[0].inputs == 20
+    assert first.output == second.output == model.head[0].input
+
+
 def test_converter_of_the_installed_tensorflow_still_reads(tmp_path: Path) -> None:
     need("tensorflow", "tf_keras")
     script = models.CONVERTER / "make_models.py"
-    kept = models.CONVERTER_MODELS[0]
+    kept = models.ONE_LAYER
     subprocess.run([sys.executable, str(script), str(tmp_path), kept.stem], capture_output=True, check=True)
     fresh = read_model(tmp_path / kept.name)
     assert [x.hidden for x in fresh.lstm] == [x.hidden for x in read_model(kept).lstm]
@@ -89,7 +104,7 @@ def test_converter_of_the_installed_tensorflow_still_reads(tmp_path: Path) -> No
 
 @pytest.mark.parametrize("name", ["written", "converted"])
 def test_every_truncation_is_refused(name: str) -> None:
-    data = tflite_build.write(SMALL) if name == "written" else models.CONVERTER_MODELS[0].read_bytes()
+    data = tflite_build.write(SMALL) if name == "written" else models.ONE_LAYER.read_bytes()
     for length in range(len(data)):
         refused(data[:length])
 
@@ -114,7 +129,8 @@ def test_every_damaged_byte_is_refused_or_without_meaning() -> None:
 @settings(max_examples=300, deadline=None)
 @given(st.data())
 def test_many_damaged_bytes_never_crash_the_reader(draw: st.DataObject) -> None:
-    data = bytearray(models.CONVERTER_MODELS[1].read_bytes())
+    kept = draw.draw(st.sampled_from((models.TWO_LAYERS, models.TWO_BRANCHES)))
+    data = bytearray(kept.read_bytes())
     for _ in range(draw.draw(st.integers(1, 8))):
         place = draw.draw(st.integers(0, len(data) - 4))
         data[place : place + 4] = draw.draw(
@@ -167,8 +183,8 @@ def test_weights_of_another_file_do_not_pass_for_these() -> None:
 Edit = Callable[[list[Tensor], list[Operator]], None]
 
 
-def edited(edit: Edit) -> bytes:
-    """The small model's file, its graph changed before it is laid out."""
+def edited(edit: Edit, model: QuantModel = SMALL) -> bytes:
+    """A model's file, its graph changed before it is laid out."""
 
     class Edited(GraphBuilder):
         def finish(self, *args: object, **kwargs: object) -> bytes:
@@ -176,7 +192,7 @@ def edited(edit: Edit) -> bytes:
             return super().finish(*args, **kwargs)  # type: ignore[arg-type]
 
     with patch.object(tflite_build, "GraphBuilder", Edited):
-        return tflite_build.write(replace(SMALL, metadata=None))
+        return tflite_build.write(replace(model, metadata=None))
 
 
 def tensor(name: str, **change: object) -> Edit:
@@ -245,6 +261,93 @@ FAULTS: dict[str, tuple[Edit, str]] = {
     "from nowhere": (operator(3, inputs=(1, 1, 2)), "no operator before it gives"),
     "too many steps": (tensor("samples", shape=(1, 5000, 2)), "5000"),
 }
+
+FUSED = models.random_model(
+    1,
+    steps=9,
+    channels=4,
+    branches=(Shape(0, 3, (3,), "attention", (4, 3, 2)), Shape(2, 2, (2,), "mean"), Shape(0, 4, (2, 2), "last")),
+    dense=(2,),
+)
+SLICE, SAMPLES, CONV, STEPS, LSTM, SCORE, SCORES, WEIGHTS, SUM, VECTOR = range(10)
+SECOND_SLICE, SECOND_LSTM, MEAN, THIRD_LSTM, FOURTH_LSTM, LAST_STEP, JOINED = range(10, 17)
+
+
+def options(table: str, *pairs: tuple[str, object], index: int) -> Edit:
+    return operator(index, options_table=table, options=pairs)
+
+
+def swapped(index: int) -> Edit:
+    def edit(tensors: list[Tensor], operators: list[Operator]) -> None:
+        operators[index] = replace(operators[index], inputs=operators[index].inputs[::-1])
+
+    return edit
+
+
+def fed(index: int, source: int) -> Edit:
+    """Another operator's output as the first input."""
+
+    def edit(tensors: list[Tensor], operators: list[Operator]) -> None:
+        inputs = (operators[source].outputs[0], *operators[index].inputs[1:])
+        operators[index] = replace(operators[index], inputs=inputs)
+
+    return edit
+
+
+def shared_state(tensors: list[Tensor], operators: list[Operator]) -> None:
+    inputs = list(operators[FOURTH_LSTM].inputs)
+    inputs[19] = operators[THIRD_LSTM].inputs[19]
+    operators[FOURTH_LSTM] = replace(operators[FOURTH_LSTM], inputs=tuple(inputs))
+
+
+CONV_OPTIONS = (("Padding", 1), ("StrideW", 2), ("StrideH", 1), ("DilationWFactor", 1), ("DilationHFactor", 1))
+FUSED_FAULTS: dict[str, tuple[Edit, str]] = {
+    "padded": (options("Conv2DOptions", ("Padding", 0), *CONV_OPTIONS[1:], index=CONV), "pads 9 steps"),
+    "dilated": (options("Conv2DOptions", *CONV_OPTIONS[:3], ("DilationWFactor", 2), index=CONV), "dilated"),
+    "stride": (options("Conv2DOptions", ("Padding", 1), ("StrideW", 17), index=CONV), "stride of 17"),
+    "no stride": (options("Conv2DOptions", ("Padding", 1), index=CONV), "stride of 0"),
+    "fused tanh": (options("Conv2DOptions", *CONV_OPTIONS, ("FusedActivationFunction", 4), index=CONV), "activation 4"),
+    "other stride": (options("Conv2DOptions", ("Padding", 1), ("StrideW", 1), index=CONV), "does not fit"),
+    "asymmetric kernel": (tensor("branch0/conv/weights", zero_points=(1,)), "symmetric"),
+    "kernel of another shape": (tensor("branch0/conv/weights", shape=(4, 3, 1, 3)), "one group"),
+    "convolution too late": (operator(LSTM, code=3), "CONV_2D) does not fit at this place"),
+    "score activation": (
+        options("FullyConnectedOptions", ("FusedActivationFunction", 1), index=SCORE),
+        "attention score",
+    ),
+    "softmax of units": (tensor("branch0/attention/scores", shape=(1, 4, 1)), "all 4 steps"),
+    "weights of another scale": (tensor("branch0/attention/weights", scales=(0.5,)), "1/256"),
+    "sum of something else": (swapped(SUM), "multiplies"),
+    "sum of other states": (fed(SUM, LSTM), "weighted by the softmax"),
+    "adjoint": (options("BatchMatMulOptions", ("AdjX", True), index=SUM), "multiplies"),
+    "mean over units": (tensor("branch1/mean/axis", data=np.array([2], np.int32)), "axis 1"),
+    "mean of samples": (fed(MEAN, SECOND_SLICE), "hidden states"),
+    "mean type": (tensor("branch1/mean", dtype=np.int16), "int16"),
+    "slice of hidden states": (tensor("branch2/last_step/begin", data=np.array((0, 0, 1), np.int32)), "last step"),
+    "slice with a stride": (tensor("branch0/channels/strides", data=np.array((1, 1, 2), np.int32)), "stride"),
+    "slice beyond": (tensor("branch1/channels/end", data=np.array((0, 0, 3), np.int32)), "not its output"),
+    "slice of another scale": (tensor("branch1/channels", scales=(0.5,)), "differently"),
+    "reshape of another scale": (tensor("branch0/conv/samples", zero_points=(99,)), "differently"),
+    "joined along another axis": (options("ConcatenationOptions", ("Axis", 0), index=JOINED), "another axis"),
+    "joined with activation": (
+        options("ConcatenationOptions", ("Axis", 1), ("FusedActivationFunction", 1), index=JOINED),
+        "fused",
+    ),
+    "joined scales": (tensor("branch1/mean", scales=(0.9,)), "different quantization"),
+    "joined twice": (fed(JOINED, MEAN), "two vectors of one LSTM"),
+    "joined samples": (fed(JOINED, SLICE), "vectors of branches"),
+    "state shared": (shared_state, "shares its state"),
+    "three layers": (fed(SECOND_LSTM, FOURTH_LSTM), "no operator before"),
+    "dead end": (fed(FOURTH_LSTM, SECOND_SLICE), "nothing uses"),
+    "quantize": (operator(SAMPLES, code=B.QUANTIZE, options_table=""), "QUANTIZE"),
+}
+
+
+@pytest.mark.parametrize("name", FUSED_FAULTS)
+def test_what_branches_cannot_have_is_named(name: str) -> None:
+    edit, word = FUSED_FAULTS[name]
+    assert read_model(edited(lambda *_: None, FUSED)).branches
+    assert word in refused(edited(edit, FUSED))
 
 
 @pytest.mark.parametrize("name", FAULTS)

@@ -59,10 +59,15 @@ BODIES = st.one_of(
     st.just(requests.GetCounters()),
     st.builds(requests.UpdateBegin, U32, U32, st.binary(min_size=8, max_size=8)),
     st.builds(requests.UpdateChunk, U32, st.binary(max_size=480), U8),
-    st.sampled_from([
-        requests.UpdateFinish(), requests.UpdateAbort(), requests.Rollback(), requests.AllowUpdate(),
-        requests.Bootloader(),
-    ]),
+    st.sampled_from(
+        [
+            requests.UpdateFinish(),
+            requests.UpdateAbort(),
+            requests.Rollback(),
+            requests.AllowUpdate(),
+            requests.Bootloader(),
+        ]
+    ),
     st.builds(frames.Unknown, st.integers(0x70, 0xFF), st.binary(max_size=500)),
 )
 FRAMES = st.builds(Frame, BODIES, U16, U32)

@@ -8,6 +8,8 @@
 __attribute__((section(".bss.region.model"), used, aligned(4))) uint8_t bw_emu_image[IMAGE_SIZE];
 __attribute__((section(".bss.region.exchange"), used, aligned(4))) uint8_t bw_emu_input[BW_EMU_INPUT];
 __attribute__((section(".bss.region.exchange"), used, aligned(4))) uint8_t bw_emu_output[BW_EMU_OUTPUT];
+/* The app's flash slots: where the host keeps them beyond one run of the machine. */
+__attribute__((section(".bss.region.exchange"), used, aligned(4))) uint8_t bw_emu_flash[BW_SLOTS][BW_EMU_SLOT];
 bw_emu_sizes bw_emu_shape;
 
 /* One arena for windows and the recognizer, which are never in use together, and one for the app. */
@@ -30,8 +32,13 @@ uint32_t bw_emu_open(uint32_t size)
         bw_emu_shape.channels = model.channels;
         bw_emu_shape.classes = model.classes;
         bw_emu_shape.layers = model.layers;
-        for (uint32_t layer = 0; layer < model.layers; ++layer) {
-            bw_emu_shape.hidden[layer] = model.lstm[layer].hidden;
+        for (uint32_t i = 0; i < model.branches; ++i) {
+            const bw_branch *branch = &model.branch[i];
+            for (uint32_t layer = branch->first_layer; layer < (uint32_t)branch->first_layer + branch->layers; ++layer) {
+                bw_emu_shape.hidden[layer] = model.lstm[layer].hidden;
+                bw_emu_shape.kernel[layer] = branch->kernel;
+                bw_emu_shape.stride[layer] = branch->stride;
+            }
         }
         bw_emu_shape.window = model.window;
         bw_emu_shape.lanes = model.lanes;
@@ -53,25 +60,31 @@ static uint8_t *place(uint8_t **next, size_t windows, size_t size)
     return here;
 }
 
+static size_t values_of(uint32_t layer, uint32_t steps)
+{
+    return (size_t)bw_model_layer_steps(&model, layer, steps) * model.lstm[layer].hidden;
+}
+
 uint32_t bw_emu_classify(uint32_t windows, uint32_t steps)
 {
     uint8_t *next = bw_emu_output;
-    uint8_t *cell[BW_MAX_LAYERS] = {NULL, NULL}, *hidden[BW_MAX_LAYERS] = {NULL, NULL}, *scores;
+    uint8_t *cell[BW_MAX_LAYERS], *hidden[BW_MAX_LAYERS], *scores;
     for (uint32_t layer = 0; layer < model.layers; ++layer) {
-        cell[layer] = place(&next, windows, (size_t)2 * steps * model.lstm[layer].hidden);
+        cell[layer] = place(&next, windows, 2 * values_of(layer, steps));
     }
     for (uint32_t layer = 0; layer < model.layers; ++layer) {
-        hidden[layer] = place(&next, windows, (size_t)steps * model.lstm[layer].hidden);
+        hidden[layer] = place(&next, windows, values_of(layer, steps));
     }
     scores = place(&next, windows, model.classes);
     if (next > bw_emu_output + sizeof bw_emu_output) {
         return (uint32_t)BW_BAD_ARGUMENT;
     }
     for (uint32_t window = 0; window < windows; ++window) {
-        bw_trace trace = {{NULL, NULL}, {NULL, NULL}};
+        bw_trace trace;
         bw_status status;
+        memset(&trace, 0, sizeof trace);
         for (uint32_t layer = 0; layer < model.layers; ++layer) {
-            const size_t values = (size_t)steps * model.lstm[layer].hidden;
+            const size_t values = values_of(layer, steps);
             trace.cell[layer] = (int16_t *)(void *)cell[layer] + window * values;
             trace.hidden[layer] = (int8_t *)hidden[layer] + window * values;
         }
@@ -119,10 +132,30 @@ uint32_t bw_emu_recognize(uint32_t samples)
     return found;
 }
 
+static bw_status erase(void *context, uint32_t slot, uint32_t page)
+{
+    (void)context;
+    memset(bw_emu_flash[slot] + page * BW_EMU_PAGE, 0xFF, BW_EMU_PAGE);
+    return BW_OK;
+}
+
+/* Clears bits and sets none, as NOR flash does. */
+static bw_status program(void *context, uint32_t slot, uint32_t offset, const uint32_t words[], uint32_t count)
+{
+    const uint8_t *bytes = (const uint8_t *)words;
+    (void)context;
+    for (uint32_t i = 0; i < 4u * count; ++i) {
+        bw_emu_flash[slot][offset + i] &= bytes[i];
+    }
+    return BW_OK;
+}
+
 uint32_t bw_emu_app_start(uint32_t with_model, uint32_t rate_mhz)
 {
+    static const bw_flash flash = {
+        NULL, {bw_emu_flash[0], bw_emu_flash[1]}, BW_EMU_PAGE, BW_EMU_SLOT / BW_EMU_PAGE, erase, program};
     board.rate_mhz = rate_mhz;
-    return (uint32_t)bw_app_init(&app, &board, with_model ? &model : NULL, NULL, app_arena, sizeof app_arena);
+    return (uint32_t)bw_app_init(&app, &board, with_model ? &model : NULL, &flash, app_arena, sizeof app_arena);
 }
 
 void bw_emu_app_receive(uint32_t link, uint32_t size)

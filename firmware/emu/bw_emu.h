@@ -9,6 +9,8 @@
 #define BW_EMU_FIRMWARE 0, 1, 0
 #define BW_EMU_INPUT (1024u * 1024u)
 #define BW_EMU_OUTPUT (2u * 1024u * 1024u)
+#define BW_EMU_SLOT (64u * 1024u) /* bytes of a flash slot */
+#define BW_EMU_PAGE 4096u
 
 /* Filled in by bw_emu_open(). */
 typedef struct bw_emu_sizes {
@@ -16,6 +18,8 @@ typedef struct bw_emu_sizes {
     uint32_t classes;
     uint32_t layers;
     uint32_t hidden[BW_MAX_LAYERS];
+    uint32_t kernel[BW_MAX_LAYERS]; /* samples under one step of the layer */
+    uint32_t stride[BW_MAX_LAYERS]; /* samples between two */
     uint32_t window; /* steps */
     uint32_t lanes;
     uint32_t recognizer_bytes; /* of its arena */
@@ -31,7 +35,7 @@ typedef struct bw_emu_result {
     int8_t scores[BW_MAX_LABELS];
 } bw_emu_result;
 
-extern uint8_t bw_emu_image[], bw_emu_input[], bw_emu_output[];
+extern uint8_t bw_emu_image[], bw_emu_input[], bw_emu_output[], bw_emu_flash[][BW_EMU_SLOT];
 extern bw_emu_sizes bw_emu_shape;
 extern bw_network bw_emu_network;
 extern bw_event bw_emu_event;
@@ -41,7 +45,7 @@ uint32_t bw_emu_open(uint32_t size);
 uint32_t bw_emu_self_test(void);
 
 /* int8 [windows][steps][channels] in bw_emu_input -> in bw_emu_output, one after the other: the cells of each layer,
- * int16 [windows][steps][hidden]; the hidden states of each layer, int8, likewise; scores int8 [windows][classes]. */
+ * int16 [windows][steps of the layer][hidden]; the hidden states of each layer, int8, likewise; scores int8 [windows][classes]. */
 uint32_t bw_emu_classify(uint32_t windows, uint32_t steps);
 
 /* Sets bw_emu_network up, so that single steps can be called and counted. */
@@ -51,7 +55,7 @@ uint32_t bw_emu_network_start(uint32_t lanes);
 uint32_t bw_emu_recognizer_start(uint32_t sensor_mhz); /* 0: the model's rate */
 uint32_t bw_emu_recognize(uint32_t samples);
 
-/* The app: bytes and samples from bw_emu_input, bytes to bw_emu_output. */
+/* The app: bytes and samples from bw_emu_input, bytes to bw_emu_output. A start keeps what bw_emu_flash holds. */
 uint32_t bw_emu_app_start(uint32_t with_model, uint32_t rate_mhz);
 void bw_emu_app_receive(uint32_t link, uint32_t size);
 void bw_emu_app_sample(uint32_t time_us);

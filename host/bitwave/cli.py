@@ -14,13 +14,19 @@ from typing import Annotated
 import typer
 
 from . import __version__
-from .errors import BitwaveError, UsageError
+from .errors import BitwaveError, MissingPackage, UsageError
 
 GROUP = "bitwave.commands"
 INTERRUPTED = 130  # 128 + SIGINT, as shells report it
 OS_ERROR = 11
 # The way of the data first, then the rest by name.
 ORDER = ("demo", "record", "import", "train", "quantize", "evaluate", "export", "parity", "live")
+
+# Optional packages by the name that is imported, and the extra that brings each.
+EXTRAS = {
+    **dict.fromkeys(("keras", "matplotlib", "tensorflow"), "train"),
+    **dict.fromkeys(("capstone", "elftools", "tflite_micro", "unicorn"), "verify"),
+}
 
 EXIT_CODES = (
     "Exit codes: 0 done, 1 parity difference, 2 usage, 3 model file, 4 model image, 5 recordings, 6 link or board, "
@@ -72,6 +78,12 @@ def run(app: Callable[..., object], arguments: list[str] | None = None) -> int:
         return _complain(f"{describe()} (see --help)", UsageError.exit_code)
     except (KeyboardInterrupt, typer.Abort):
         return _complain("interrupted", INTERRUPTED)
+    except ModuleNotFoundError as error:
+        package = (error.name or "").partition(".")[0]
+        if package not in EXTRAS:
+            raise  # a fault of ours
+        line = f"this needs {package}, which is not installed: pip install 'bitwave[{EXTRAS[package]}]'"
+        return _complain(line, MissingPackage.exit_code)
     except BrokenPipeError:  # the reader of a pipe has seen enough
         sys.stderr.close()
         return 0
@@ -90,4 +102,8 @@ def _complain(line: str, code: int) -> int:
 
 def main() -> None:
     """Entry point of the `bitwave` script and of ``python -m bitwave``."""
-    sys.exit(run(build_app()))
+    try:
+        app = build_app()
+    except KeyboardInterrupt:  # the verbs' modules take a moment to import
+        sys.exit(_complain("interrupted", INTERRUPTED))
+    sys.exit(run(app))

@@ -1,4 +1,4 @@
-"""The C core on this machine, through ctypes: `HostCore` runs a model image, `HostApp` the board's command side.
+"""The C core on this machine, through ctypes: `HostCore` runs a model image; the board's side is in `bitwave.host_app`.
 
 ctypes releases the interpreter lock while C runs, every call has its own states, and an opened model is never written
 to: one `HostCore` may serve many threads.
@@ -19,7 +19,7 @@ from .errors import ImageError, ModelError
 from .quantmodel import Int8Array, Int16Array
 from .simulator_stream import Event
 
-MAX_LAYERS = 2
+MAX_LAYERS = 8
 MAX_LABELS = 16
 MAX_FRAME = 518
 GESTURE = 2
@@ -31,7 +31,7 @@ class Classified(NamedTuple):
     """What the core computed for a batch of windows; ``hidden`` and ``cell`` are empty without trace.
 
     Attributes:
-        hidden: per layer, (windows, steps, hidden) int8 after every step.
+        hidden: per layer, (windows, steps, hidden) int8 after every step; fewer steps behind a convolution.
         cell: per layer, (windows, steps, hidden) int16 after every step.
         scores: (windows, classes) int8.
     """
@@ -60,22 +60,8 @@ class _Shape(ctypes.Structure):
 
     _fields_ = [
         *((name, c_uint32) for name in ("window", "hop", "channels", "classes", "layers", "lanes")),
-        ("hidden", c_uint32 * MAX_LAYERS),
+        *((name, c_uint32 * MAX_LAYERS) for name in ("hidden", "kernel", "stride")),
         *((name, c_uint32) for name in ("network_bytes", "recognizer_bytes", "app_bytes")),
-    ]
-
-
-class Board(ctypes.Structure):
-    """`bw_board`: what a board knows about itself; scales in thousandths of a count per unit; links are remote (0)."""
-
-    _fields_ = [
-        ("kind", c_uint8),
-        ("firmware", c_uint8 * 3),
-        ("channels", c_uint8),
-        ("rate_mhz", c_uint32),
-        ("accel_milli_lsb_per_g", c_uint32),
-        ("gyro_milli_lsb_per_dps", c_uint32),
-        ("link_kinds", c_uint8 * 2),
     ]
 
 
@@ -100,44 +86,51 @@ _SIGNATURES: dict[str, tuple[Any, tuple[Any, ...]]] = {
     "recognizer_start": (c_int, (c_void_p, c_void_p, c_uint32, c_void_p, c_size_t)),
     "recognize": (c_size_t, (c_void_p, c_void_p, c_size_t, c_void_p)),
     "encode": (c_size_t, (c_void_p, c_char_p, c_size_t)),
-    "app_start": (c_int, (c_void_p, POINTER(Board), c_void_p, c_void_p, c_size_t)),
+    "app_start": (c_int, (c_void_p, c_void_p, c_void_p, c_void_p, c_void_p, c_size_t)),
     "app_receive": (None, (c_void_p, c_uint32, c_char_p, c_size_t)),
     "app_sample": (None, (c_void_p, c_uint32, c_void_p)),
     "app_tick": (None, (c_void_p, c_uint32)),
     "app_fault": (None, (c_void_p, c_uint8, c_char_p)),
+    "app_lost": (None, (c_void_p, c_uint32)),
+    "app_allow_update": (None, (c_void_p,)),
+    "app_board_changed": (None, (c_void_p,)),
+    "app_wants_bootloader": (c_int, (c_void_p,)),
+    "flash_size": (c_size_t, ()),
+    "flash_start": (None, (c_void_p, c_void_p, c_void_p, c_uint32, c_uint32, c_uint32, c_uint32, c_uint32)),
+    "flash_told": (None, (c_void_p, POINTER(c_uint32))),
     "app_transmit": (c_size_t, (c_void_p, c_uint32, c_void_p, c_size_t)),
 }
 
 
 @lru_cache(maxsize=1)
-def _library() -> ctypes.CDLL:
+def library() -> ctypes.CDLL:
     """The compiled core with typed functions; raises `NativeBuildError` where there is none."""
-    library = ctypes.CDLL(str(native.host_library()))
+    loaded = ctypes.CDLL(str(native.host_library()))
     for name, (result, arguments) in _SIGNATURES.items():
-        function = getattr(library, f"bw_host_{name}")
+        function = getattr(loaded, f"bw_host_{name}")
         function.restype, function.argtypes = result, arguments
-    return library
+    return loaded
 
 
 def status_text(status: int) -> str:
     """The core's own words for a status number, as STATUS frames carry it."""
-    text: bytes = _library().bw_host_status_text(status)
+    text: bytes = library().bw_host_status_text(status)
     return text.decode("ascii")
 
 
 def encode_frame(payload: bytes) -> bytes:
     """A wire frame as the board makes it; empty where the payload's size is out of range."""
     frame = ctypes.create_string_buffer(MAX_FRAME)
-    size: int = _library().bw_host_encode(frame, payload, len(payload))
+    size: int = library().bw_host_encode(frame, payload, len(payload))
     return frame.raw[:size]
 
 
-def _words(size: int) -> ctypes.Array[c_uint32]:
+def words(size: int) -> ctypes.Array[c_uint32]:
     """Zeroed memory of at least `size` bytes with the alignment that the core asks for."""
     return (c_uint32 * max(1, -(-size // 4)))()
 
 
-def _object(size: int) -> ctypes.Array[ctypes.c_uint64]:
+def c_object(size: int) -> ctypes.Array[ctypes.c_uint64]:
     """Zeroed memory for a C struct of `size` bytes, aligned for pointers."""
     return (ctypes.c_uint64 * -(-size // 8))()
 
@@ -157,29 +150,30 @@ class HostCore:
 
     def __init__(self, image: bytes) -> None:
         """Opens and validates; raises `ImageError` if the core refuses the image."""
-        self._library = _library()
-        self._image = _words(len(image))
+        self._library = library()
+        self._image = words(len(image))
         ctypes.memmove(self._image, image, len(image))
-        self._model = _object(self._library.bw_host_model_size())
-        status = self._library.bw_host_open(self._model, self._image, len(image))
+        self.model = c_object(self._library.bw_host_model_size())
+        status = self._library.bw_host_open(self.model, self._image, len(image))
         if status != 0:
             raise ImageError(f"the core refuses the model image: {status_text(status)}; run `bitwave export` again")
         shape = _Shape()
-        self._library.bw_host_describe(self._model, shape)
+        self._library.bw_host_describe(self.model, shape)
         self.steps = int(shape.window)
         self.channels = int(shape.channels)
         self.classes = int(shape.classes)
         self.hop = int(shape.hop)
         self.lanes = int(shape.lanes)
         self.hidden = tuple(int(units) for units in shape.hidden[: shape.layers])
+        self._taps = tuple(zip(shape.kernel[: shape.layers], shape.stride[: shape.layers], strict=True))
         self.network_bytes = int(shape.network_bytes)
         self.recognizer_bytes = int(shape.recognizer_bytes)
         self.app_bytes = int(shape.app_bytes)
 
     def self_test(self) -> bool:
         """Whether the core computes the known answer that the image carries."""
-        arena = _words(self.network_bytes)
-        return bool(self._library.bw_host_self_test(self._model, arena, ctypes.sizeof(arena)) == 0)
+        arena = words(self.network_bytes)
+        return bool(self._library.bw_host_self_test(self.model, arena, ctypes.sizeof(arena)) == 0)
 
     def classify(self, windows: Int8Array, trace: bool = True) -> Classified:
         """Runs each window from a reset.
@@ -195,13 +189,14 @@ class HostCore:
             raise ModelError(f"windows of {windows.dtype} {windows.shape} do not fit {self.channels} int8 channels")
         data = np.ascontiguousarray(windows)
         count, steps, _ = data.shape
-        kept = self.hidden if trace else ()
-        hidden = tuple(np.empty((count, steps, units), np.int8) for units in kept)
-        cell = tuple(np.empty((count, steps, units), np.int16) for units in kept)
+        kept = zip(self._taps, self.hidden, strict=True) if trace else ()
+        shapes = [(count, max(0, (steps - kernel) // stride + 1), units) for (kernel, stride), units in kept]
+        hidden = tuple(np.empty(shape, np.int8) for shape in shapes)
+        cell = tuple(np.empty(shape, np.int16) for shape in shapes)
         scores = np.empty((count, self.classes), np.int8)
-        arena = _words(self.network_bytes)
+        arena = words(self.network_bytes)
         status = self._library.bw_host_classify(
-            self._model, arena, ctypes.sizeof(arena), data.ctypes.data, count, steps, scores.ctypes.data,
+            self.model, arena, ctypes.sizeof(arena), data.ctypes.data, count, steps, scores.ctypes.data,
             _pointers(hidden), _pointers(cell),
         )  # fmt: skip
         if status != 0:
@@ -228,11 +223,11 @@ class HostStream:
         """Starts reset; raises `ModelError` where the model cannot recognise, or not samples of this rate."""
         self._core = core
         self._library = core._library
-        self._recognizer = _object(self._library.bw_host_recognizer_size())
-        self._arena = _words(core.recognizer_bytes)
+        self._recognizer = c_object(self._library.bw_host_recognizer_size())
+        self._arena = words(core.recognizer_bytes)
         rate_mhz = 0 if rate_hz is None else round(rate_hz * 1000)
         status = self._library.bw_host_recognizer_start(
-            self._recognizer, core._model, rate_mhz, self._arena, ctypes.sizeof(self._arena)
+            self._recognizer, core.model, rate_mhz, self._arena, ctypes.sizeof(self._arena)
         )
         if status == RATE_MISMATCH:
             raise ModelError(f"this model cannot recognise samples of {rate_hz:g} Hz: {status_text(status)}")
@@ -254,44 +249,3 @@ class HostStream:
         results = np.zeros(len(data), _RESULT)
         found = self._library.bw_host_recognize(self._recognizer, data.ctypes.data, len(data), results.ctypes.data)
         return results[:found].copy()
-
-
-class HostApp:
-    """The board's app on this machine: bytes and samples in, bytes out; see `bitwave.h`."""
-
-    def __init__(self, core: HostCore | None, board: Board) -> None:
-        """Starts with a model or without; raises `ModelError` if the core refuses."""
-        self._library = _library()
-        self._core = core  # keeps model and image alive
-        self._board = board
-        self._app = _object(self._library.bw_host_app_size())
-        self._arena = _words(core.app_bytes if core else 0)
-        model = core._model if core else None
-        status = self._library.bw_host_app_start(self._app, board, model, self._arena, ctypes.sizeof(self._arena))
-        if status != 0:
-            raise ModelError(f"the app does not start: {status_text(status)}")
-
-    def receive(self, data: bytes, link: int = 0) -> None:
-        """Bytes from a host."""
-        self._library.bw_host_app_receive(self._app, link, data, len(data))
-
-    def sample(self, time_us: int, sample: Int16Array) -> None:
-        """One raw sample, (channels,) int16."""
-        if sample.dtype != np.int16 or sample.shape != (self._board.channels,):
-            raise ModelError(f"a sample of {sample.dtype} {sample.shape} does not fit the board's channels")
-        data = np.ascontiguousarray(sample)
-        self._library.bw_host_app_sample(self._app, time_us % 2**32, data.ctypes.data)
-
-    def tick(self, time_us: int) -> None:
-        """Time goes by without a sample."""
-        self._library.bw_host_app_tick(self._app, time_us % 2**32)
-
-    def fault(self, code: int, text: str) -> None:
-        """The board has trouble."""
-        self._library.bw_host_app_fault(self._app, code, text.encode("ascii"))
-
-    def transmit(self, capacity: int = 1 << 16, link: int = 0) -> bytes:
-        """Takes up to `capacity` bytes that wait for a host."""
-        out = ctypes.create_string_buffer(capacity)
-        size: int = self._library.bw_host_app_transmit(self._app, link, out, capacity)
-        return out.raw[:size]

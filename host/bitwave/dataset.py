@@ -143,6 +143,8 @@ def from_recordings(takes: Iterable[Recording]) -> Dataset:
 
 def damage(take: Recording) -> str:
     """What is wrong with a take that was recorded badly, in a few words; empty where nothing is."""
+    if not len(take.samples):
+        return "it holds no sample"
     if take.gaps:
         return f"{take.lost} samples were lost, the first after row {take.gaps[0].after}"
     if not take.complete:

@@ -14,13 +14,16 @@ def write_whole(path: str | os.PathLike[str], content: bytes) -> None:
     """Writes a file so that a reader, a crash or Ctrl-C sees the old content or the new, never a half.
 
     A temporary file in the same folder is written, synchronised to the disk and renamed over the target; missing
-    parent folders are made.
+    parent folders are made. What is there and no regular file, a device or a pipe, is written to and not replaced.
 
     Raises:
         WriteError: the disk is full, the folder is read-only and the like; the old content is untouched.
     """
     target = Path(path)
     try:
+        if target.exists() and not target.is_file():
+            target.write_bytes(content)  # a folder refuses here
+            return
         target.parent.mkdir(parents=True, exist_ok=True)
         descriptor, temporary = tempfile.mkstemp(prefix=f".{target.name}.", suffix=".tmp", dir=target.parent)
     except OSError as error:

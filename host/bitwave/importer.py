@@ -1,4 +1,4 @@
-"""Recordings from the Arduino capture format, and from streams that other readers brought to g and degree/s.
+"""Recordings from the Arduino capture format.
 
 Arduino's IMU_Capture sketch prints one header, ``aX,aY,aZ,gX,gY,gZ``, then the rows of each recording with a blank
 line between recordings: acceleration in g, angular rate in degree/s, no time. People keep one file per label.
@@ -16,7 +16,7 @@ from __future__ import annotations
 import math
 import os
 from collections import Counter
-from collections.abc import Iterable
+from collections.abc import Iterable, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 
@@ -24,15 +24,13 @@ import numpy as np
 import numpy.typing as npt
 
 from . import __version__
-from .columns import Stream
-from .errors import RecordingError
+from .errors import RecordingError, WriteError
 from .metadata import CountsScale
-from .recording import COUNT_MAX, COUNT_MIN, Recording, even_times, next_number, write
-from .session import CHANNELS, DEFAULT_COUNTS, Session, check_name
+from .recording import COUNT_MAX, COUNT_MIN, Recording, even_times, next_number, read, write
+from .session import DEFAULT_COUNTS, Session, check_name
 
 HEADER = "aX,aY,aZ,gX,gY,gZ"
 MIN_RATE_HZ, MAX_RATE_HZ = 1.0, 4000.0
-MAX_CLIPPED = 0.05  # share of samples; more is a wrong unit
 # A hand that moves keeps the median of |a| near 1 g; m/s^2 taken for g gives 9.8, gravity removed gives about 0.
 MIN_MEDIAN_G, MAX_MEDIAN_G = 0.3, 3.0
 
@@ -69,7 +67,7 @@ def import_folder(
         RecordingError: an odd rate, a file that is malformed, or takes that are there already.
         WriteError: the disk is full or read-only.
     """
-    _check_rate(rate_hz)
+    check_rate(rate_hz)
     check_name("participant", participant)
     check_name("session", session)
     paths = sorted(folder.glob("*.csv"))
@@ -83,8 +81,10 @@ def import_folder(
         if any(take.label == label for take in takes):
             raise RecordingError(f"{path}: another file gives the label {label} too; put them into one file")
         first = next_number(out, label, participant, session)
+        known = [] if first == 1 else stored(out, label, participant, session)
         for offset, values in enumerate(read_capture(path)):
             counts, beyond = to_counts(values, DEFAULT_COUNTS)
+            refuse_known(f"{path}, recording {offset + 1}", counts, known, out, label)
             if beyond:
                 clipped[label] = clipped.get(label, 0) + beyond
             times = even_times(len(counts), rate_hz)
@@ -98,79 +98,8 @@ def import_folder(
         rate_hz=rate_hz,
         note=f"Arduino capture format, {len(paths)} files; times are even by the rate",
     )
-    write(out, facts, takes)
+    write_sessions(out, [(facts, takes)])
     return ImportReport(dict(Counter(take.label for take in takes)), sum(len(t.samples) for t in takes), clipped)
-
-
-def import_streams(
-    streams: Iterable[Stream],
-    out: Path,
-    *,
-    rate_hz: float,
-    session: str,
-    counts: CountsScale = DEFAULT_COUNTS,
-    board: str = "unknown",
-    note: str = "",
-) -> ImportReport:
-    """Imports streams as one take each, one session per participant; nothing is written unless all can be read.
-
-    Args:
-        streams: in g and degree/s.
-        out: folder of the data set.
-        rate_hz: their sample rate.
-        session: name of the session.
-        counts: scale of the recordings.
-        board: kept as it is in the session file.
-        note: likewise.
-
-    Raises:
-        RecordingError: an odd rate, a name that cannot be one, values far beyond any IMU, or a session that is there.
-        WriteError: the disk is full or read-only.
-    """
-    _check_rate(rate_hz)
-    check_name("session", session)
-    takes: dict[str, list[Recording]] = {}
-    numbers: Counter[tuple[str, str]] = Counter()
-    clipped: Counter[str] = Counter()
-    samples = 0
-    for stream in streams:
-        label, who = label_of(stream.label), stream.participant.lower()
-        check_name("label", label)
-        check_name("participant", who)
-        taken = numbers.setdefault((label, who), next_number(out, label, who, session) - 1) + 1
-        numbers[label, who] = taken
-        found, beyond = to_counts(stream.values, counts)
-        clipped[label] += beyond
-        samples += len(found)
-        channels = CHANNELS[: found.shape[1]]
-        times = even_times(len(found), rate_hz)
-        take = Recording(label, who, session, taken, times, found, rate_hz, channels, counts)
-        takes.setdefault(who, []).append(take)
-    if not takes:
-        raise RecordingError("there is no take to import: is every stream shorter than a slice?")
-    if sum(clipped.values()) > MAX_CLIPPED * samples:
-        most = f"{COUNT_MAX / counts.accel_lsb_per_g:.3g} g or {COUNT_MAX / counts.gyro_lsb_per_dps:.0f} degree/s"
-        raise RecordingError(
-            f"{sum(clipped.values()) / samples:.0%} of the samples are beyond {most}: "
-            "give the units of the file, or a coarser scale"
-        )
-    for who, of_one in takes.items():
-        facts = Session(
-            tool=f"bitwave {__version__}",
-            source="import",
-            participant=who,
-            session=session,
-            board=board,
-            channels=of_one[0].channels,
-            counts=counts,
-            accel_range_g=COUNT_MAX / counts.accel_lsb_per_g,
-            gyro_range_dps=COUNT_MAX / counts.gyro_lsb_per_dps,
-            rate_hz=rate_hz,
-            note=note,
-        )
-        write(out, facts, of_one)
-    labels = Counter(take.label for of_one in takes.values() for take in of_one)
-    return ImportReport(dict(labels), samples, {label: count for label, count in clipped.items() if count})
 
 
 def label_of(text: str) -> str:
@@ -178,12 +107,41 @@ def label_of(text: str) -> str:
     return text.strip().lower().replace("_", "-").replace(" ", "-")
 
 
-def _check_rate(rate_hz: float) -> None:
+def check_rate(rate_hz: float) -> None:
+    """Raises `RecordingError` for a rate that no such sensor has."""
     if not (math.isfinite(rate_hz) and MIN_RATE_HZ <= rate_hz <= MAX_RATE_HZ):
         raise RecordingError(
             f"a rate of {rate_hz:g} Hz is odd: give the sensor's, {MIN_RATE_HZ:g} to {MAX_RATE_HZ:g} "
             "(119 for an LSM9DS1)"
         )
+
+
+def stored(folder: Path, label: str, participant: str, session: str) -> list[npt.NDArray[np.int16]]:
+    """Counts of the takes of one label of a session."""
+    return [read(path).samples for path in sorted(folder.glob(f"{label}.{participant}.{session}.*.csv"))]
+
+
+def refuse_known(
+    what: str, counts: npt.NDArray[np.int16], known: Iterable[npt.NDArray[np.int16]], out: Path, label: str
+) -> None:
+    """Raises `RecordingError` where the data set holds these counts already."""
+    if any(np.array_equal(counts, old) for old in known):
+        raise RecordingError(
+            f"{what}: {out} holds it already as a take of {label}; the same take twice "
+            "would stand on both sides of a split: import only what is new"
+        )
+
+
+def write_sessions(out: Path, sessions: Sequence[tuple[Session, Sequence[Recording]]]) -> None:
+    """Writes sessions with their takes, all or none: the sources are still there, and half an import helps nobody."""
+    new = [facts.file_name for facts, _ in sessions if not (out / facts.file_name).exists()]
+    try:
+        for facts, takes in sessions:
+            write(out, facts, takes)
+    except (WriteError, KeyboardInterrupt):
+        for name in [f"{take.name}.csv" for _, takes in sessions for take in takes] + new:
+            (out / name).unlink(missing_ok=True)
+        raise
 
 
 def to_counts(values: npt.NDArray[np.float64], scale: CountsScale) -> tuple[npt.NDArray[np.int16], int]:

@@ -2,7 +2,7 @@
 
 A board with a model recognises by itself. Where the link has no recognizer (a replayed recording, a board without a
 model) and a model file is given, the C core on this machine takes its place, fed with the same samples. After a gap in
-the samples it starts afresh: a window across a gap is none.
+the samples it starts afresh: a window across a gap is none. Either resamples where the sensor has not the model's rate.
 """
 
 from __future__ import annotations
@@ -20,13 +20,10 @@ import numpy.typing as npt
 from .errors import LinkError
 from .frames import Info
 from .links import Link, LinkEnd
-from .metadata import Metadata
+from .metadata import Metadata, is_resampled
 from .recognisers import EMPTY, BoardRecogniser, Found, HostRecogniser, Recogniser, Window
 from .requests import Recognise, Stream
 from .samples import Block, SampleReader
-
-# Beyond this the model would see gestures at another speed than it was trained with.
-RATE_TOLERANCE = 0.02
 
 
 @dataclass(frozen=True)
@@ -75,6 +72,7 @@ class LiveReport:
         recogniser: "board" or "host".
         first: index of the first sample.
         rate_hz: nominal rate of the board.
+        model_rate_hz: of the model; the samples are resampled where it is another.
         indices: (n,) index of each sample; with `samples` kept only where asked for.
         samples: (n, channels) int16 counts.
         windows: (sample, scores 0..255) of each finished window.
@@ -83,6 +81,7 @@ class LiveReport:
     labels: tuple[str, ...]
     recogniser: str
     rate_hz: float
+    model_rate_hz: float
     events: list[LiveEvent] = field(default_factory=list)
     first: int = 0
     seconds: float = 0.0
@@ -113,6 +112,8 @@ class LiveReport:
         return {
             "recogniser": self.recogniser,
             "labels": list(self.labels),
+            "rate_hz": self.rate_hz,
+            "model_rate_hz": self.model_rate_hz,
             "seconds": round(self.seconds, 3),
             "samples": self.received,
             "lost": self.lost,
@@ -142,12 +143,14 @@ def run(
         What happened, also after Ctrl-C.
 
     Raises:
-        LinkError: the board vanished, has another model, rate or scale, or nobody can recognise.
-        ModelError: the model file cannot be used.
+        LinkError: the board vanished, has another model or scale, or nobody can recognise.
+        ModelError: the model file cannot be used, or not at the board's rate.
     """
     info = link.info()
-    recogniser, labels, name = _choose(link, info, model)
-    report = LiveReport(labels, name, info.rate_mhz / 1000)
+    recogniser, labels, name, model_rate_hz = _choose(link, info, model)
+    report = LiveReport(labels, name, info.rate_mhz / 1000, model_rate_hz)
+    if is_resampled(report.rate_hz, model_rate_hz):
+        link.notice(f"samples of {report.rate_hz:g} Hz are resampled to the model's {model_rate_hz:g} Hz")
     board = recogniser if isinstance(recogniser, BoardRecogniser) else None
     reader = SampleReader(link, info.channels, board.frame if board else None)
     errors = link.errors
@@ -204,8 +207,8 @@ def _add(report: LiveReport, events: list[Found], windows: list[Window]) -> list
     return new
 
 
-def _choose(link: Link, info: Info, model: Path | None) -> tuple[Recogniser, tuple[str, ...], str]:
-    """The recogniser, its labels, and whose it is."""
+def _choose(link: Link, info: Info, model: Path | None) -> tuple[Recogniser, tuple[str, ...], str, float]:
+    """The recogniser, its labels, whose it is, and the rate of its model in Hz."""
     if info.labels:
         if model is not None:
             digest = hashlib.sha256(model.read_bytes()).digest()[: len(info.digest)]
@@ -214,7 +217,7 @@ def _choose(link: Link, info: Info, model: Path | None) -> tuple[Recogniser, tup
                     f"the board runs another model ({info.digest.hex()}) than {model} ({digest.hex()}): "
                     "leave --model out, or put this one on the board"
                 )
-        return BoardRecogniser(), info.labels, "board"
+        return BoardRecogniser(), info.labels, "board", info.model_rate_mhz / 1000
     if model is None:
         raise LinkError(f"{link.url} has no model to recognise with: give one with --model")
     from . import image, tflite
@@ -223,13 +226,11 @@ def _choose(link: Link, info: Info, model: Path | None) -> tuple[Recogniser, tup
     if quantized.metadata is None:
         raise LinkError(f"{model} has no labels and scaling of its own: export it with --labels first")
     _check_fit(link, info, quantized.metadata)
-    return HostRecogniser(image.build(quantized)), quantized.metadata.labels, "host"
+    recogniser = HostRecogniser(image.build(quantized), info.rate_mhz / 1000)
+    return recogniser, quantized.metadata.labels, "host", quantized.metadata.rate_hz
 
 
 def _check_fit(link: Link, info: Info, metadata: Metadata) -> None:
-    rate = info.rate_mhz / 1000
-    if abs(rate / metadata.rate_hz - 1) > RATE_TOLERANCE:
-        raise LinkError(f"{link.url} samples at {rate:g} Hz, the model was trained at {metadata.rate_hz:g} Hz")
     if info.channels != len(metadata.channels):
         raise LinkError(f"{link.url} has {info.channels} channels, the model takes {len(metadata.channels)}")
     scale = (round(metadata.counts.accel_lsb_per_g * 1000), round(metadata.counts.gyro_lsb_per_dps * 1000))

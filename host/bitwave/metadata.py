@@ -47,6 +47,7 @@ NAME_PATTERN = r"^[a-z0-9]+(-[a-z0-9]+)*$"
 MAX_LABELS = 16
 MULTIPLIER_BITS = 14
 MAX_LABEL_LENGTH = 24
+PASS_PARTS = 1000
 _NAME = re.compile(NAME_PATTERN)
 
 Name = Annotated[str, Field(pattern=NAME_PATTERN, max_length=MAX_LABEL_LENGTH)]
@@ -140,6 +141,12 @@ class Metadata(_Frozen):
             return cls.model_validate_json(text)
         except ValidationError as error:
             raise ModelError(f"the bitwave metadata is not usable: {first_fault(error)}") from error
+
+
+def is_resampled(rate_hz: float, model_rate_hz: float) -> bool:
+    """Whether a sensor's samples are brought to the model's rate, or pass through as they are."""
+    sensor, model = round(rate_hz * 1000), round(model_rate_hz * 1000)
+    return abs(sensor - model) * PASS_PARTS > model
 
 
 def first_fault(error: ValidationError) -> str:

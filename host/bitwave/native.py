@@ -149,10 +149,10 @@ def _cache_folder() -> Path:
 
 
 def _sources(room: Literal["host", "emu"]) -> frozenset[Path]:
-    """C files, headers and linker scripts of the core and of one room around it."""
+    """C and assembly files, headers and linker scripts of the core and of one room around it."""
     root = firmware_root()
     found = (path for folder in (CORE, room) for path in (root / folder).rglob("*"))
-    return frozenset(path for path in found if path.suffix in (".c", ".h", ".ld") and "examples" not in path.parts)
+    return frozenset(path for path in found if path.suffix in (".c", ".h", ".S", ".ld") and "examples" not in path.parts)
 
 
 def _digest(sources: Iterable[Path], *recipe: str) -> str:
@@ -193,7 +193,8 @@ def _compile(
     root = firmware_root()
     rooms = (CORE, "emu") if "-ffreestanding" in flags else (CORE,)
     includes = [f"-I{root / room / 'include'}" for room in rooms]
-    files = sorted(str(source) for source in sources if source.suffix == ".c")
+    suffixes = (".c", ".S") if "-ffreestanding" in flags else (".c",)
+    files = sorted(str(source) for source in sources if source.suffix in suffixes)
     try:
         path.parent.mkdir(parents=True, exist_ok=True)
         with tempfile.TemporaryDirectory(dir=path.parent, prefix=".build-") as folder:

@@ -37,7 +37,7 @@ class BoardRecogniser:
             self._events.append((body.sample, body.label, body.score))
         elif isinstance(body, frames.Scores):
             self._windows.append((body.sample, tuple(score + 128 for score in body.scores)))
-        elif isinstance(body, frames.Fault):
+        elif isinstance(body, frames.Fault) and body.code != frames.NO_FAULT:
             raise LinkError(f"the board reports a fault: {body.text or f'code {body.code}'}")
 
     def push(self, block: Block) -> tuple[list[Found], list[Window]]:
@@ -50,12 +50,18 @@ class BoardRecogniser:
 class HostRecogniser:
     """The C core on this machine."""
 
-    def __init__(self, image: bytes) -> None:
-        """Opens a model image; raises `ImageError` or `ModelError`."""
+    def __init__(self, image: bytes, rate_hz: float | None = None) -> None:
+        """Opens a model image for samples of this rate, or of the model's.
+
+        Raises:
+            ImageError: the core refuses the image.
+            ModelError: the model cannot recognise, or the rate does not suit it.
+        """
         from .core import HostCore
 
         self._core = HostCore(image)
-        self._stream = self._core.stream()
+        self._rate_hz = rate_hz
+        self._stream = self._core.stream(rate_hz)
         self._next: int | None = None
         self._origin = 0
 
@@ -68,7 +74,7 @@ class HostRecogniser:
         breaks = np.flatnonzero(np.diff(block.indices) != 1) + 1
         for indices, samples in zip(np.split(block.indices, breaks), np.split(block.samples, breaks), strict=True):
             if indices[0] != self._next:
-                self._stream = self._core.stream()
+                self._stream = self._core.stream(self._rate_hz)
                 self._origin = int(indices[0])
             self._next = int(indices[-1]) + 1
             found = self._stream.push(samples)

@@ -8,11 +8,10 @@ import numpy as np
 import numpy.typing as npt
 
 from .errors import ModelError
-from .metadata import Decision, Metadata
+from .metadata import Decision, Metadata, is_resampled
 from .quantmodel import Int8Array, Int16Array
 
 RUN_LIMIT = 255
-PASS_PARTS = 1000
 WEIGHT_BITS = 15
 
 
@@ -48,7 +47,7 @@ def resample(metadata: Metadata, raw: Int16Array, rate_hz: float | None) -> tupl
     model = round(metadata.rate_hz * 1000)
     sensor = model if rate_hz is None else round(rate_hz * 1000)
     distance = abs(sensor - model)
-    passes = distance * PASS_PARTS <= model
+    passes = rate_hz is None or not is_resampled(rate_hz, metadata.rate_hz)
     if sensor < 1 or distance * 2 > model or (not passes and metadata.hop < 2 and model > sensor):
         raise ModelError(f"samples of {sensor / 1000:g} Hz do not suit a model of {model / 1000:g} Hz")
     if passes or not len(raw):

@@ -3,12 +3,13 @@
 Words of an ``emu:`` URL, all optional: ``model`` (a .tflite with bitwave metadata, or a model image), ``compiler``
 (clang or gcc), ``recording`` (a take to feed, instead of the wrist), ``wrist`` (seed of the virtual wrist),
 ``participant``, ``session``, ``plan`` (labels to perform one after the other, then the link ends; ``random`` goes on
-for ever), ``realtime=1``.
+for ever), ``flash`` (a file that keeps the board's model slots from one link to the next), ``realtime=1``.
 """
 
 from __future__ import annotations
 
 import time
+from collections.abc import Callable
 from pathlib import Path
 from typing import Protocol
 
@@ -16,6 +17,7 @@ import numpy as np
 import numpy.typing as npt
 
 from .errors import LinkError, UsageError
+from .files import write_whole
 from .links import Link, LinkEnd
 from .recording import read
 from .replay import BATCH, WRAP, RecordingSource, ReplayBoard
@@ -104,6 +106,7 @@ class VirtualLink(Link):
         super().__init__(url)
         self.realtime = realtime
         self.source = source
+        self.on_close: Callable[[], None] | None = None
         self._board = board
         self._now = 0.0
         self._started = time.monotonic()
@@ -113,6 +116,12 @@ class VirtualLink(Link):
     def clock(self) -> float:
         """Seconds of the virtual world."""
         return self._now
+
+    def close(self) -> None:
+        """Lets whoever waits for the end keep something of the board."""
+        keep, self.on_close = self.on_close, None
+        if keep is not None:
+            keep()
 
     @property
     def truth(self) -> list[Interval]:
@@ -163,7 +172,7 @@ def emulated_link(url: str, words: dict[str, str]) -> Link:
         RecordingError: the recording cannot be read.
         LinkError: the recording is none of this board.
     """
-    allowed = {"model", "compiler", "recording", "wrist", "participant", "session", "plan", "realtime"}
+    allowed = {"model", "compiler", "recording", "wrist", "participant", "session", "plan", "flash", "realtime"}
     _refuse_unknown(url, words, allowed)
     from .emulator.board import EmulatedBoard
 
@@ -172,8 +181,13 @@ def emulated_link(url: str, words: dict[str, str]) -> Link:
         raise UsageError(f"{url}: compiler {compiler!r}: clang or gcc")
     source = _recording_source(words["recording"]) if "recording" in words else _wrist_source(url, words)
     image = model_image(Path(words["model"])) if "model" in words else None
-    board = EmulatedBoard(image, "gcc" if compiler == "gcc" else "clang", source.rate_hz)
-    return VirtualLink(url, board, source, _truth_of(words, "realtime"))
+    kept = Path(words["flash"]) if "flash" in words else None
+    flash = kept.read_bytes() if kept is not None and kept.exists() else b""
+    board = EmulatedBoard(image, "gcc" if compiler == "gcc" else "clang", source.rate_hz, flash)
+    link = VirtualLink(url, board, source, _truth_of(words, "realtime"))
+    if kept is not None:
+        link.on_close = lambda: write_whole(kept, board.flash)
+    return link
 
 
 def model_image(path: Path) -> bytes:

@@ -35,9 +35,10 @@ def import_(
     from ..columns import Units, averaged, sliced, whole_files
     from ..columns import segments as of_table
     from ..errors import UsageError
-    from ..importer import import_folder, import_streams
+    from ..importer import import_folder
     from ..metadata import CountsScale
     from ..seglearn import RATE_HZ, read_watch
+    from ..stream_importer import import_streams
 
     watch = source.suffix in (".whl", ".npy")
     if not watch and not rate:
@@ -89,6 +90,6 @@ def _show(report: ImportReport, rate: float, out: Path, as_json: bool) -> None:
     table = Table("label", "recordings", "clipped samples")
     for label, count in report.recordings.items():
         table.add_row(label, str(count), str(report.clipped.get(label, 0)))
-    console = Console()
+    console = Console(markup=False)  # a path may hold brackets
     console.print(table)
     console.print(f"{sum(report.recordings.values())} recordings, {report.samples} samples at {rate:g} Hz in {out}")

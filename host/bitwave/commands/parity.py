@@ -9,7 +9,9 @@ from typing import TYPE_CHECKING, Annotated
 import typer
 
 if TYPE_CHECKING:
+    from ..engines import Engine
     from ..parity import ParityReport, Tally
+    from ..quantmodel import QuantModel
 
 DEFAULT_WINDOWS = 48
 

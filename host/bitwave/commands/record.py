@@ -31,8 +31,8 @@ def record(
     """Record takes of one gesture, one file each, each written as soon as it is done."""
     from .. import capture, links
 
-    console = Console(stderr=True)
-    console.print(f"Participant [b]{participant}[/b]: names are pseudonyms. Keep who is who out of this folder.")
+    console = Console(stderr=True, markup=False)  # names and paths may hold brackets
+    console.print(f"Participant {participant}: names are pseudonyms. Keep who is who out of this folder.")
     plan = capture.CapturePlan(out, label, participant, session, count, seconds, count_in)
     with links.open(link, realtime) as opened, _display(console, plan) as show:
         opened.notice = console.print

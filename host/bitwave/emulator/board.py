@@ -23,23 +23,43 @@ USB, BLE = 0, 1  # the app's two links
 class EmulatedBoard:
     """A board without peripherals; it keeps no time of its own."""
 
-    def __init__(self, image: bytes | None, compiler: native.Compiler = "clang", rate_hz: float = 119.0) -> None:
+    def __init__(
+        self,
+        image: bytes | None,
+        compiler: native.Compiler = "clang",
+        rate_hz: float = 119.0,
+        flash: bytes = b"",
+    ) -> None:
         """Starts the app.
 
         Args:
             image: a model image, or None for a board that only streams.
             compiler: of the machine code.
             rate_hz: what the board says about its sensor.
+            flash: what the model slots hold, as `flash` gave it; empty for slots that were never written.
 
         Raises:
-            ImageError: the core refuses the image.
+            ImageError: the core refuses the image, or the slots have another size.
             MissingPackage: GCC was asked for and is not installed.
             NativeBuildError: the machine code cannot be built.
         """
         self.machine = Machine(native.m4_elf(compiler)) if image is None else EmulatedCore(image, compiler).machine
-        status = self.machine.call("bw_emu_app_start", image is not None, round(rate_hz * 1000))
+        if flash and len(flash) != self.machine.symbols["bw_emu_flash"].size:
+            raise ImageError(f"the flash slots of another emulated board: {len(flash)} bytes; start with new ones")
+        self.machine.write("bw_emu_flash", flash)
+        self._start = (image is not None, round(rate_hz * 1000))
+        self.restart()
+
+    def restart(self) -> None:
+        """What a power cut does: RAM is as new, flash as it was."""
+        status = self.machine.call("bw_emu_app_start", *self._start)
         if status:
             raise ImageError(f"the app does not start: {status_text(self.machine, status)}")
+
+    @property
+    def flash(self) -> bytes:
+        """What the model slots hold."""
+        return self.machine.read("bw_emu_flash", self.machine.symbols["bw_emu_flash"].size)
 
     def receive(self, data: bytes, link: int = USB) -> None:
         """Bytes that came over a link, in any portions."""

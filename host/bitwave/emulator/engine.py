@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 import struct
 from dataclasses import dataclass
 
@@ -13,7 +14,8 @@ from ..quantmodel import Int8Array, Int16Array
 from .counter import CycleCounter
 from .machine import Machine
 
-_SHAPE = struct.Struct("<8I")  # bw_emu_sizes
+_MAX_LAYERS = 8  # BW_MAX_LAYERS
+_SHAPE = struct.Struct(f"<{3 + 3 * _MAX_LAYERS + 3}I")  # bw_emu_sizes
 _RESULT = np.dtype(
     [("sample", "<u4"), ("kind", "u1"), ("label", "u1"), ("score", "u1"), ("reserved", "u1"), ("scores", "i1", 16)]
 )  # bw_emu_result
@@ -32,6 +34,17 @@ class Shape:
     window: int  # steps
     lanes: int  # windows in flight; 0 for a model that is network only
     recognizer_bytes: int
+    taps: tuple[tuple[int, int], ...] = ()  # per layer samples under a step, and between two; none: every sample
+
+    def layer_steps(self, samples: int) -> tuple[int, ...]:
+        """Per layer its steps for a window of ``samples``."""
+        if not self.taps:
+            return (samples,) * len(self.hidden)
+        return tuple(max(0, (samples - kernel) // stride + 1) for kernel, stride in self.taps)
+
+    def result_bytes(self, samples: int) -> int:
+        """What `bw_emu_classify` says about a window: cells, hidden states, scores."""
+        return 3 * sum(s * h for s, h in zip(self.layer_steps(samples), self.hidden, strict=True)) + self.classes
 
 
 @dataclass(frozen=True, eq=False)
@@ -86,8 +99,10 @@ class EmulatedCore:
             raise ImageError(f"the image has {len(image)} bytes, more than the emulated flash holds")
         self.machine.write("bw_emu_image", image)
         self._check(self.machine.call("bw_emu_open", len(image)), ImageError)
-        channels, classes, layers, *hidden, window, lanes, size = _SHAPE.unpack(self.machine.read("bw_emu_shape"))
-        self.shape = Shape(channels, classes, tuple(hidden[:layers]), window, lanes, size)
+        channels, classes, layers, *rest, window, lanes, size = _SHAPE.unpack(self.machine.read("bw_emu_shape"))
+        hidden, kernels, strides = (tuple(rest[first : first + layers]) for first in range(0, len(rest), _MAX_LAYERS))
+        taps = tuple(zip(kernels, strides, strict=True))
+        self.shape = Shape(channels, classes, hidden, window, lanes, size, taps)
 
     def _check(self, status: int, kind: type[BitwaveError]) -> None:
         if status != _OK:
@@ -107,9 +122,9 @@ class EmulatedCore:
         if windows.ndim != 3 or windows.shape[2] != shape.channels or not steps:
             raise UsageError(f"windows of {windows.shape[1:]}, the model takes (steps, {shape.channels})")
         symbols = self.machine.symbols
-        result_size = 3 * steps * sum(shape.hidden) + shape.classes
         batch = min(
-            symbols["bw_emu_input"].size // (steps * shape.channels), symbols["bw_emu_output"].size // result_size
+            symbols["bw_emu_input"].size // (steps * shape.channels),
+            symbols["bw_emu_output"].size // shape.result_bytes(steps),
         )
         if batch == 0:
             raise UsageError(f"windows of {steps} steps do not fit into the emulated memory")
@@ -124,7 +139,7 @@ class EmulatedCore:
         shape, (count, steps, _) = self.shape, windows.shape
         self.machine.write("bw_emu_input", windows.tobytes())
         self._check(self.machine.call("bw_emu_classify", count, steps), UsageError)
-        size = count * (3 * steps * sum(shape.hidden) + shape.classes)
+        size = count * shape.result_bytes(steps)
         return parse_values(self.machine.read("bw_emu_output", size), shape, count, steps)
 
     def recognise(self, raw: Int16Array, rate_hz: float | None = None) -> list[WindowResult]:
@@ -187,15 +202,15 @@ class EmulatedCore:
 
 def parse_values(data: bytes, shape: Shape, windows: int, steps: int) -> Classified:
     """Takes the output of `bw_emu_classify` apart: cells of each layer, hidden states of each layer, scores."""
-    layers, per_unit = tuple(shape.hidden), windows * steps
-    units = sum(layers)
-    bounds = np.cumsum(layers)[:-1] * per_unit
-    cells = np.frombuffer(data, np.dtype("<i2"), per_unit * units)
-    hidden = np.frombuffer(data, np.int8, per_unit * units, 2 * per_unit * units)
-    scores = np.frombuffer(data, np.int8, windows * shape.classes, 3 * per_unit * units)
+    shapes = [(windows, *layer) for layer in zip(shape.layer_steps(steps), shape.hidden, strict=True)]
+    sizes = [math.prod(layer) for layer in shapes]
+    total, bounds = sum(sizes), np.cumsum(sizes)[:-1]
+    cells = np.frombuffer(data, np.dtype("<i2"), total)
+    hidden = np.frombuffer(data, np.int8, total, 2 * total)
+    scores = np.frombuffer(data, np.int8, windows * shape.classes, 3 * total)
     return Classified(
-        hidden=tuple(part.reshape(windows, steps, -1) for part in np.split(hidden, bounds)),
-        cell=tuple(part.reshape(windows, steps, -1) for part in np.split(cells, bounds)),
+        hidden=tuple(part.reshape(layer) for part, layer in zip(np.split(hidden, bounds), shapes, strict=True)),
+        cell=tuple(part.reshape(layer) for part, layer in zip(np.split(cells, bounds), shapes, strict=True)),
         scores=scores.reshape(windows, shape.classes),
     )
 

@@ -3,10 +3,18 @@
 #define BW_ACTIVATIONS_H
 
 #include "bw_fixed.h"
+#include "bw_slopes.h"
 
 /* Entry i is about sigmoid(i / 24) in u0.16. Generated: see generate_lut.py. */
 #define BW_LUT_SIZE 256
+#if BW_DSP /* the DSP kernels' table has the same values: one table is enough */
+static inline int32_t bw_lut_entry(int32_t index) {
+    return 32768 - (int16_t)(bw_slopes[BW_SLOPES_MIDDLE + index] >> 16);
+}
+#else
 extern const uint16_t bw_lut[BW_LUT_SIZE];
+static inline int32_t bw_lut_entry(int32_t index) { return bw_lut[index]; }
+#endif
 
 /* Interpolates at `position`, whose low `bits` are the fraction; the result has `bits` more fraction bits than the
  * table. At and behind the last entry: `end`, which is not an entry of the table for sigmoid. */
@@ -16,7 +24,8 @@ static inline int32_t bw_lut_at(int32_t position, int32_t bits, int32_t end) {
         return end;
     }
     const int32_t fraction = position & (bw_shift_left(1, bits) - 1);
-    return bw_shift_left(bw_lut[index], bits) + fraction * (bw_lut[index + 1] - bw_lut[index]);
+    const int32_t value = bw_lut_entry(index);
+    return bw_shift_left(value, bits) + fraction * (bw_lut_entry(index + 1) - value);
 }
 
 /* gate: Q3.12; returns Q0.15. */

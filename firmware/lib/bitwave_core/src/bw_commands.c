@@ -106,6 +106,9 @@ static bw_status run_self_test(bw_app *app) {
 
 static void send_trace(bw_app *app, uint32_t link) {
     for (uint32_t layer = 0; layer < app->model->layers; ++layer) {
+        if (!bw_network_stepped(&app->parity, 0, layer)) {
+            continue;
+        }
         const uint32_t units = app->model->lstm[layer].hidden;
         const int16_t *cell = bw_network_cell(&app->parity, 0, layer);
         bw_body body = {app->answer, 0};
@@ -144,6 +147,16 @@ static int parity_answer_fits(const bw_model *model, size_t steps) {
     return total <= BW_APP_QUEUE;
 }
 
+/* Without that, there is nothing to pool. */
+static int every_layer_stepped(const bw_model *model, uint32_t samples) {
+    for (uint32_t layer = 0; layer < model->layers; ++layer) {
+        if (bw_model_layer_steps(model, layer, samples) == 0) {
+            return 0;
+        }
+    }
+    return 1;
+}
+
 static bw_status run_parity(bw_app *app, uint32_t link, const uint8_t body[], size_t size) {
     if (app->model == NULL) {
         return BW_NO_MODEL;
@@ -163,7 +176,10 @@ static bw_status run_parity(bw_app *app, uint32_t link, const uint8_t body[], si
         app->parity_link = (uint8_t)link;
         app->parity_step = 0;
     }
-    if (app->parity_link != link || app->parity_step != first || first + count > UINT16_MAX) {
+    const int finish = (flags & BW_PARITY_FINISH) != 0;
+    const uint32_t last = first + count;
+    if (app->parity_link != link || app->parity_step != first || last > UINT16_MAX ||
+        last > bw_model_most_steps(app->model) || (finish && !every_layer_stepped(app->model, last))) {
         return BW_BAD_STATE;
     }
     for (uint32_t i = 0; i < count; ++i) {
@@ -173,7 +189,7 @@ static bw_status run_parity(bw_app *app, uint32_t link, const uint8_t body[], si
         send_trace(app, link);
         ++app->parity_step;
     }
-    if ((flags & BW_PARITY_FINISH) != 0) {
+    if (finish) {
         send_parity_scores(app, link);
         app->parity_link = BW_APP_LINKS;
     }

@@ -1,13 +1,9 @@
-/* The portable kernels: the readable statement of what every faster kernel must compute.
- *
- * Gate order is input, forget, cell, output.
- */
+/* The kernels. The portable ones are the readable statement of what every faster one must compute. */
 #ifndef BW_KERNELS_H
 #define BW_KERNELS_H
 
+#include "bw_dsp.h"
 #include "bw_fixed.h"
-
-#define BW_GATES 4
 
 /* Sum of weights[i] * (values[i] - zero). */
 static inline int32_t bw_dot(const int8_t weights[], const int8_t values[], int32_t zero, uint32_t count) {
@@ -18,16 +14,94 @@ static inline int32_t bw_dot(const int8_t weights[], const int8_t values[], int3
     return sum;
 }
 
-/* The part of the gates that depends on the sample alone: projection [hidden][4], Q3.12.
- * Lanes that are fed with the same sample share it. */
-void bw_lstm_project(const bw_lstm *layer, const int8_t input[], int16_t projection[]);
+/* Whether a packed layer's scales are such that the DSP kernels are exact: bw_prepare.c. */
+int bw_scale_is_fast(bw_scale scale, uint32_t largest);
+int bw_lstm_is_fast(const bw_lstm *layer);
 
-/* One step of one lane: hidden [hidden] and cell [hidden] are replaced; scratch holds [hidden] bytes. */
-void bw_lstm_update(const bw_lstm *layer, const int16_t projection[], int8_t hidden[], int16_t cell[],
-                    int8_t scratch[]);
+/* Chooses the layer's kernels and prepares their constants; called once, when a model is opened. */
+void bw_lstm_prepare(bw_lstm *layer);
+
+/* One matrix' parts of all gates, clamped Q3.12: parts [unit][BW_RECORD], of which the first four are written.
+ * bias is the layer's (input matrix) or the network's (recurrent matrix, NULL for plain weights); `input` is readable
+ * up to the next multiple of two, hidden states up to the next multiple of four. sums: the network's. */
+void bw_lstm_product_any(const bw_lstm *layer, const bw_matrix *matrix, const int32_t bias[], const int8_t input[],
+                         int32_t sums[], int16_t parts[]);
+
+/* New cell [hidden] and hidden state [hidden] of one lane from parts [unit][BW_RECORD], of which eight are read. Both
+ * arrays are padded to a multiple of four units, whose content is anybody's. */
+void bw_lstm_activate_any(const bw_lstm *layer, const int16_t parts[], int16_t cell[], int8_t hidden[]);
+
+#if BW_DSP
+/* The contracts are those above, for a layer that bw_lstm_prepare() gave to BW_KERNEL_DSP. */
+void bw_dsp_product(const bw_matrix *matrix, const int32_t bias[], const int8_t input[], int16_t parts[]);
+void bw_dsp_sums(const bw_matrix *matrix, const int32_t bias[], const int8_t input[], int32_t sums[]);
+void bw_dsp_activate(const int16_t parts[], int16_t cell[], int8_t hidden[], const bw_cell_constants *constants);
+#endif
+#if BW_DSP_LANES > 1
+/* A matrix of one block without pair: parts of the even lane to BW_RECORD_EVEN, of the odd lane to BW_RECORD_ODD. */
+void bw_dsp_product_lanes(const bw_matrix *matrix, const int32_t bias[], const int8_t even[], const int8_t odd[],
+                          int16_t parts[]);
+#endif
+
+static inline void bw_lstm_product(const bw_lstm *layer, const bw_matrix *matrix, const int32_t bias[],
+                                   const int8_t input[], int32_t sums[], int16_t parts[]) {
+#if BW_DSP
+    if (layer->packed && matrix->more_quads == 0) {
+        bw_dsp_product(matrix, bias, input, parts);
+        return;
+    }
+#endif
+    bw_lstm_product_any(layer, matrix, bias, input, sums, parts);
+}
+
+static inline void bw_lstm_activate(const bw_lstm *layer, const int16_t parts[], int16_t cell[], int8_t hidden[]) {
+#if BW_DSP
+    if (layer->packed) {
+        bw_dsp_activate(parts, cell, hidden, &layer->constants);
+        return;
+    }
+#endif
+    bw_lstm_activate_any(layer, parts, cell, hidden);
+}
 
 /* input [inputs] and output [outputs] must not overlap. */
 void bw_dense_run(const bw_dense *layer, const int8_t input[], int8_t output[]);
+
+/* Whether a branch's LSTM makes a step with the sample that makes `samples` of them. */
+static inline int bw_branch_is_due(const bw_branch *branch, uint32_t samples) {
+    return samples >= branch->kernel && (samples - branch->kernel) % branch->stride == 0;
+}
+
+/* Its steps for so many samples. */
+static inline uint32_t bw_branch_steps(const bw_branch *branch, uint32_t samples) {
+    return samples < branch->kernel ? 0 : (samples - branch->kernel) / branch->stride + 1u;
+}
+
+/* The newest sample [channels] into a window of the last ones [kernel][channels]. */
+void bw_conv_push(const bw_branch *branch, const int8_t sample[], int8_t window[]);
+
+/* The convolution's output [conv.outputs] for a full window. */
+void bw_conv_run(const bw_branch *branch, const int8_t window[], int8_t output[]);
+
+/* What a branch keeps per lane for its pooling, in bytes, for windows of so many samples; a multiple of BW_ALIGNMENT. */
+size_t bw_pool_size(const bw_branch *branch, uint32_t units, uint32_t samples);
+
+/* Before a window's first step. */
+void bw_pool_reset(const bw_branch *branch, uint32_t units, void *kept);
+
+/* After the LSTM's step number `step` (from 0) of a window of at most `steps`: takes the hidden state [units] in. */
+void bw_pool_push(const bw_branch *branch, uint32_t units, uint32_t step, uint32_t steps, const int8_t hidden[],
+                  void *kept);
+
+/* The vector [units] of `step` steps; `hidden` is the state after the last; scratch holds as many bytes as steps. */
+void bw_pool_run(const bw_branch *branch, const bw_lstm *layer, uint32_t step, uint32_t steps, const int8_t hidden[],
+                 const void *kept, int8_t scratch[], int8_t vector[]);
+
+/* BW_POOL_ATTENTION's part of them. scores [steps], states [steps][units]; weights [steps] is scratch. */
+void bw_attention_push(const bw_branch *branch, uint32_t units, uint32_t step, const int8_t hidden[], int8_t states[],
+                       int8_t scores[]);
+void bw_attention_run(const bw_branch *branch, const bw_lstm *layer, uint32_t steps, const int8_t states[],
+                      const int8_t scores[], int8_t weights[], int8_t vector[]);
 
 /* In place; output scale 1/256, zero point -128. */
 void bw_softmax_run(const bw_softmax *softmax, int8_t scores[], uint32_t count);

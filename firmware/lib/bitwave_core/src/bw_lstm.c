@@ -2,6 +2,7 @@
 
 #include "bw_activations.h"
 #include "bw_kernels.h"
+#include "bw_packed.h"
 
 enum { GATE_INPUT, GATE_FORGET, GATE_CELL, GATE_OUTPUT };
 
@@ -17,39 +18,66 @@ static bw_scale candidate_scale(const bw_lstm *layer) {
     return scale;
 }
 
-void bw_lstm_project(const bw_lstm *layer, const int8_t input[], int16_t projection[]) {
-    const int8_t *weights = layer->input_weights;
-    const uint32_t rows = (uint32_t)layer->hidden * BW_GATES;
-    for (uint32_t row = 0; row < rows; ++row) {
-        const int32_t sum = bw_dot(weights, input, layer->input_zero, layer->inputs) + layer->bias[row];
-        projection[row] = bw_sat16(bw_requantize(sum, layer->input_scales[row % BW_GATES]));
-        weights += layer->inputs;
+static void plain_product(const bw_matrix *matrix, uint32_t units, const int32_t bias[], const int8_t input[],
+                          int16_t parts[]) {
+    const int8_t *weights = matrix->weights;
+    for (uint32_t gate = 0; gate < BW_GATES; ++gate) {
+        for (uint32_t unit = 0; unit < units; ++unit, weights += matrix->columns) {
+            const int32_t own = bias != NULL ? bias[gate * units + unit] : 0;
+            const int32_t sum = bw_dot(weights, input, matrix->zero, matrix->columns) + own;
+            parts[unit * BW_RECORD + gate] = bw_sat16(bw_requantize(sum, matrix->scales[gate]));
+        }
     }
 }
 
-void bw_lstm_update(const bw_lstm *layer, const int16_t projection[], int8_t hidden[], int16_t cell[],
-                    int8_t scratch[]) {
-    const int8_t *weights = layer->recurrent_weights;
-    const uint32_t units = layer->hidden;
-    for (uint32_t unit = 0; unit < units; ++unit) {
-        int16_t gates[BW_GATES]; /* Q3.12 */
-        for (uint32_t gate = 0; gate < BW_GATES; ++gate) {
-            const int32_t sum = bw_dot(weights, hidden, layer->hidden_zero, units);
-            const int16_t recurrent = bw_sat16(bw_requantize(sum, layer->recurrent_scales[gate]));
-            /* each part was clamped before the add, and the sum is clamped again: the reference order */
-            gates[gate] = bw_sat16(projection[unit * BW_GATES + gate] + recurrent);
-            weights += units;
-        }
-        const int32_t kept = bw_sigmoid(gates[GATE_FORGET]) * cell[unit];
-        const int32_t added = bw_sigmoid(gates[GATE_INPUT]) * bw_tanh(gates[GATE_CELL], 0);
-        int16_t state = bw_sat16(bw_sat16(bw_requantize(kept, forget_scale)) +
-                                 bw_sat16(bw_requantize(added, candidate_scale(layer))));
-        if (layer->cell_clip > 0) {
-            state = (int16_t)bw_clamp(state, -layer->cell_clip, layer->cell_clip);
-        }
-        cell[unit] = state;
-        const int32_t out = bw_tanh(state, cell_tanh_shift(layer)) * bw_sigmoid(gates[GATE_OUTPUT]);
-        scratch[unit] = bw_sat8(bw_requantize(out, *layer->output_scale) + layer->hidden_zero);
+#if BW_DSP
+/* More columns than the unrolled code takes: the sums over the first block are the biases of the second. */
+static void wide_product(const bw_matrix *matrix, const int32_t bias[], const int8_t input[], int32_t sums[],
+                         int16_t parts[]) {
+    const uint32_t words = BW_GATES * BW_GROUP * matrix->groups * matrix->quads;
+    bw_matrix rest;
+    memcpy(&rest, matrix, sizeof rest);
+    rest.weights = (const uint32_t *)matrix->weights + words;
+    rest.quads = matrix->more_quads;
+    bw_dsp_sums(matrix, bias, input, sums);
+    bw_dsp_product(&rest, sums, input + 4 * matrix->quads, parts);
+}
+#endif
+
+void bw_lstm_product_any(const bw_lstm *layer, const bw_matrix *matrix, const int32_t bias[], const int8_t input[],
+                         int32_t sums[], int16_t parts[]) {
+    (void)sums;
+    if (!layer->packed) {
+        plain_product(matrix, layer->hidden, bias, input, parts);
+        return;
     }
-    memcpy(hidden, scratch, units); /* only now: every unit needs the old state of all */
+#if BW_DSP
+    wide_product(matrix, bias, input, sums, parts);
+#else
+    bw_packed_product(matrix, bias, input, parts);
+#endif
+}
+
+static void activate(const bw_lstm *layer, const int16_t parts[], int16_t *cell, int8_t *hidden) {
+    int16_t gates[BW_GATES]; /* Q3.12 */
+    for (uint32_t gate = 0; gate < BW_GATES; ++gate) {
+        /* each part was clamped before the add, and the sum is clamped again: the reference order */
+        gates[gate] = bw_sat16(parts[gate] + parts[BW_GATES + gate]);
+    }
+    const int32_t kept = bw_sigmoid(gates[GATE_FORGET]) * *cell;
+    const int32_t added = bw_sigmoid(gates[GATE_INPUT]) * bw_tanh(gates[GATE_CELL], 0);
+    int16_t state = bw_sat16(bw_sat16(bw_requantize(kept, forget_scale)) +
+                             bw_sat16(bw_requantize(added, candidate_scale(layer))));
+    if (layer->cell_clip > 0) {
+        state = (int16_t)bw_clamp(state, -layer->cell_clip, layer->cell_clip);
+    }
+    *cell = state;
+    const int32_t out = bw_tanh(state, cell_tanh_shift(layer)) * bw_sigmoid(gates[GATE_OUTPUT]);
+    *hidden = bw_sat8(bw_requantize(out, *layer->output_scale) + layer->hidden_zero);
+}
+
+void bw_lstm_activate_any(const bw_lstm *layer, const int16_t parts[], int16_t cell[], int8_t hidden[]) {
+    for (uint32_t unit = 0; unit < layer->hidden; ++unit) {
+        activate(layer, parts + unit * BW_RECORD, &cell[unit], &hidden[unit]);
+    }
 }

@@ -1,12 +1,16 @@
 /* Opening a model image: the one place where an image is doubted. host/bitwave/image.py writes what is read here.
  *
  * header     magic "BWIM" u32, ABI u16, flags u16, size u32, CRC-32 u32 (of all bytes but these four), digest u8[16],
- *            window u16, hop u16, channels u8, layers u8, dense layers u8, classes u8, rate u32, accel scale u32,
+ *            window u16, hop u16, channels u8, branches u8, dense layers u8, classes u8, rate u32, accel scale u32,
  *            gyro scale u32, input zero i8, answer steps u8, reserved u16
- * per layer  inputs u8, hidden u8, input zero i8, hidden zero i8, cell exponent i8, reserved u8, cell clip u16,
- *            input scales [4], recurrent scales [4], output scale, input weights, recurrent weights, bias
- * per dense  inputs u8, outputs u8, input zero i8, output zero i8, activation min i8, activation max i8, scales u8,
- *            reserved u8, scales, weights, bias
+ * per branch first channel u8, channels u8, layers u8, pool u8, has convolution u8, kernel u8, stride u8,
+ *            pool zero i8; convolution as a dense layer, if it has one; its layers; unless the pool is the last step,
+ *            the pool's scale; for attention the score as a dense layer, and a softmax
+ * per layer  inputs u8, hidden u8, input zero i8, hidden zero i8, cell exponent i8, packed u8, cell clip u16,
+ *            input scales [4], recurrent scales [4], output scale, input weights, recurrent weights, bias;
+ *            weights int8 [4][hidden][columns] and bias [4][hidden], or packed and folded: bw_packed.h
+ * per dense  inputs u16, outputs u8, input zero i8, output zero i8, activation min i8, activation max i8, scales u8,
+ *            scales, weights, bias
  * softmax    scale, diff_min i32                                                       if FLAG_SOFTMAX
  * front end  channels, smoothing u8, margin u8, hold u8, reserved u8, refractory u16, fires u16,
  *            thresholds u8 [classes], size of labels u32, labels                       if hop > 0
@@ -17,6 +21,7 @@
 
 #include "bw_fixed.h"
 #include "bw_kernels.h"
+#include "bw_packed.h"
 #include "bw_reader.h"
 
 enum {
@@ -25,7 +30,8 @@ enum {
     FLAG_SOFTMAX = 1,
     MAGIC = 0x4D495742, /* "BWIM" */
     /* Bounds that keep every intermediate of the kernels inside int32. */
-    MAX_SUM = INT32_MAX - 255, /* leaves room for a zero point */
+    MAX_SUM = INT32_MAX - 255,      /* leaves room for a zero point */
+    MAX_PACKED_SUM = (1 << 23) - 1, /* times 256 */
     MIN_SHIFT = -31,
     MAX_SHIFT = 30,
     MAX_SOFTMAX_SHIFT = 31, /* then only a difference of 0 counts */
@@ -40,64 +46,114 @@ static int scale_is_sound(const bw_scale *scale, int32_t max_shift) {
     return mantissa_ok && scale->shift >= MIN_SHIFT && scale->shift <= max_shift;
 }
 
-/* Whether no input can bring the row's sum, shifted left as its scale says, out of int32. */
-static int row_is_sound(const int8_t weights[], uint32_t count, int32_t zero, int32_t bias, const bw_scale *scale) {
+/* What |sum of w * (x - zero) + bias| cannot exceed; magnitudes: sum of |w|, at most 2^15 each of 2^8 */
+static uint32_t largest_sum(uint32_t magnitudes, int32_t zero, int32_t bias) {
     const int32_t below = zero - INT8_MIN;
     const int32_t above = INT8_MAX - zero;
-    const uint64_t reach = (uint64_t)(below > above ? below : above);
-    uint64_t bound = magnitude(bias);
-    for (uint32_t i = 0; i < count; ++i) {
-        bound += reach * magnitude(weights[i]);
-    }
-    return scale_is_sound(scale, MAX_SHIFT) && (bound << (scale->shift > 0 ? scale->shift : 0)) <= MAX_SUM;
+    return magnitude(bias) + (uint32_t)(below > above ? below : above) * magnitudes;
 }
 
-static int lstm_is_sound(const bw_lstm *layer) {
-    const uint32_t rows = (uint32_t)layer->hidden * BW_GATES;
-    for (uint32_t row = 0; row < rows; ++row) {
-        const uint32_t gate = row % BW_GATES;
-        if (!row_is_sound(layer->input_weights + row * layer->inputs, layer->inputs, layer->input_zero,
-                          layer->bias[row], &layer->input_scales[gate]) ||
-            !row_is_sound(layer->recurrent_weights + row * layer->hidden, layer->hidden, layer->hidden_zero, 0,
-                          &layer->recurrent_scales[gate])) {
+/* Whether no input can bring a sum out of `limit`, or out of int32 when shifted left as its scale says. */
+static int sum_is_sound(uint32_t magnitudes, int32_t zero, int32_t bias, const bw_scale *scale, uint32_t limit) {
+    const uint64_t bound = largest_sum(magnitudes, zero, bias);
+    return scale_is_sound(scale, MAX_SHIFT) && bound <= limit &&
+           (bound << (scale->shift > 0 ? scale->shift : 0)) <= MAX_SUM;
+}
+
+static int row_is_sound(const int8_t weights[], uint32_t count, int32_t zero, int32_t bias, const bw_scale *scale) {
+    uint32_t magnitudes = 0;
+    for (uint32_t i = 0; i < count; ++i) {
+        magnitudes += magnitude(weights[i]);
+    }
+    return sum_is_sound(magnitudes, zero, bias, scale, MAX_SUM);
+}
+
+/* bias: this row's as the image has it, 0 for a recurrent row */
+static int packed_row_is_sound(const bw_matrix *matrix, uint32_t gate, uint32_t unit, const int32_t *bias) {
+    const bw_row row = bw_packed_row(matrix, gate, unit);
+    const int32_t own = bias != NULL ? (int32_t)((uint32_t)*bias - bw_packed_fold(matrix, row)) : 0;
+    return own % 256 == 0 && row.magnitude <= MAX_PACKED_SUM / 256 &&
+           bw_scale_is_fast(matrix->scales[gate], largest_sum(row.magnitude, matrix->zero, own / 256)) &&
+           sum_is_sound(row.magnitude, matrix->zero, own / 256, &matrix->scales[gate], MAX_PACKED_SUM);
+}
+
+static int matrix_is_sound(const bw_lstm *layer, const bw_matrix *matrix, const int32_t bias[]) {
+    const uint32_t rows = layer->packed ? BW_GROUP * matrix->groups : layer->hidden;
+    const int8_t *weights = matrix->weights;
+    for (uint32_t row = 0; row < BW_GATES * rows; ++row) {
+        const bw_scale *scale = &matrix->scales[row / rows];
+        const int sound =
+            layer->packed
+                ? packed_row_is_sound(matrix, row / rows, row % rows, bias != NULL ? &bias[row] : NULL)
+                : row_is_sound(weights + row * matrix->columns, matrix->columns, matrix->zero,
+                               bias != NULL ? bias[row] : 0, scale);
+        if (!sound) {
             return 0;
         }
     }
-    return scale_is_sound(layer->output_scale, 0) && layer->cell_exponent >= MIN_CELL_EXPONENT &&
+    return 1;
+}
+
+static int lstm_is_sound(const bw_lstm *layer) {
+    return matrix_is_sound(layer, &layer->input, layer->bias) && matrix_is_sound(layer, &layer->recurrent, NULL) &&
+           scale_is_sound(layer->output_scale, 0) && layer->cell_exponent >= MIN_CELL_EXPONENT &&
            layer->cell_exponent <= MAX_CELL_EXPONENT && layer->cell_clip >= 0;
 }
 
+/* Shape of a matrix whose columns are known, and its weights. */
+static void read_matrix(bw_reader *reader, const bw_lstm *layer, bw_matrix *matrix, int may_have_pair) {
+    const uint32_t rest = matrix->columns % 4u;
+    const uint32_t most = 4u * BW_DSP_QUADS; /* columns of a block */
+    matrix->pairs = may_have_pair && matrix->columns <= most + 2u && (rest == 1 || rest == 2);
+    const uint32_t quads = (matrix->columns + 3u) / 4u - matrix->pairs;
+    matrix->quads = quads < BW_DSP_QUADS ? quads : BW_DSP_QUADS;
+    matrix->more_quads = (uint8_t)(quads - matrix->quads);
+    matrix->groups = (layer->hidden + BW_GROUP - 1u) / BW_GROUP;
+    if (layer->packed) {
+        reader->failed |= matrix->more_quads > BW_DSP_QUADS;
+        matrix->weights = bw_read_array(reader, BW_GATES * BW_GROUP * matrix->groups * (matrix->pairs + quads), 4);
+    } else {
+        matrix->weights = bw_read_array(reader, (uint32_t)BW_GATES * layer->hidden * matrix->columns, 1);
+    }
+}
+
 static int read_lstm(bw_reader *reader, bw_lstm *layer) {
-    layer->inputs = bw_read_u8(reader);
+    layer->input.columns = bw_read_u8(reader);
     layer->hidden = bw_read_u8(reader);
-    layer->input_zero = bw_read_i8(reader);
+    layer->input.zero = bw_read_i8(reader);
     layer->hidden_zero = bw_read_i8(reader);
     layer->cell_exponent = bw_read_i8(reader);
-    const uint8_t reserved = bw_read_u8(reader);
+    layer->packed = bw_read_u8(reader);
     layer->cell_clip = (int16_t)bw_read_u16(reader);
-    const uint32_t rows = (uint32_t)layer->hidden * BW_GATES;
-    layer->input_scales = bw_read_array(reader, BW_GATES, sizeof(bw_scale));
-    layer->recurrent_scales = bw_read_array(reader, BW_GATES, sizeof(bw_scale));
+    layer->recurrent.columns = layer->hidden;
+    layer->recurrent.zero = layer->hidden_zero;
+    layer->input.scales = bw_read_array(reader, BW_GATES, sizeof(bw_scale));
+    layer->recurrent.scales = bw_read_array(reader, BW_GATES, sizeof(bw_scale));
     layer->output_scale = bw_read_array(reader, 1, sizeof(bw_scale));
-    layer->input_weights = bw_read_array(reader, rows * layer->inputs, 1);
-    layer->recurrent_weights = bw_read_array(reader, rows * layer->hidden, 1);
-    layer->bias = bw_read_array(reader, rows, sizeof(int32_t));
-    return !reader->failed && reserved == 0 && layer->inputs >= 1 && layer->hidden >= 1 && lstm_is_sound(layer);
+    read_matrix(reader, layer, &layer->input, 1);
+    read_matrix(reader, layer, &layer->recurrent, 0);
+    const uint32_t rows = layer->packed ? BW_GROUP * layer->input.groups : layer->hidden;
+    layer->bias = bw_read_array(reader, BW_GATES * rows, sizeof(int32_t));
+    if (reader->failed || layer->packed > 1 || layer->input.columns < 1 || layer->hidden < 1 || !lstm_is_sound(layer) ||
+        (layer->packed && !bw_lstm_is_fast(layer))) {
+        return 0;
+    }
+    bw_lstm_prepare(layer);
+    return 1;
 }
 
 static int read_dense(bw_reader *reader, bw_dense *layer) {
-    layer->inputs = bw_read_u8(reader);
+    layer->inputs = bw_read_u16(reader);
     layer->outputs = bw_read_u8(reader);
     layer->input_zero = bw_read_i8(reader);
     layer->output_zero = bw_read_i8(reader);
     layer->activation_min = bw_read_i8(reader);
     layer->activation_max = bw_read_i8(reader);
     layer->scale_count = bw_read_u8(reader);
-    const uint8_t reserved = bw_read_u8(reader);
     layer->scales = bw_read_array(reader, layer->scale_count, sizeof(bw_scale));
     layer->weights = bw_read_array(reader, (uint32_t)layer->outputs * layer->inputs, 1);
     layer->bias = bw_read_array(reader, layer->outputs, sizeof(int32_t));
-    if (reader->failed || reserved != 0 || layer->inputs < 1 || layer->outputs < 1 ||
+    if (reader->failed || layer->inputs < 1 || layer->inputs > BW_MAX_INPUTS || layer->outputs < 1 ||
         (layer->scale_count != 1 && layer->scale_count != layer->outputs) ||
         layer->activation_min > layer->activation_max) {
         return 0;
@@ -170,13 +226,73 @@ static int read_front_end(bw_reader *reader, bw_model *model) {
     return lanes <= BW_MAX_LANES;
 }
 
-static int read_layers(bw_reader *reader, bw_model *model) {
-    uint32_t width = model->channels;
-    for (uint32_t i = 0; i < model->layers; ++i) {
-        if (!read_lstm(reader, &model->lstm[i]) || model->lstm[i].inputs != width) {
+/* Whether a mean or a weighted sum of hidden states stays inside int32. */
+static int pool_is_sound(const bw_branch *branch, uint32_t steps) {
+    const int32_t shift = branch->pool_scale.shift;
+    if (!scale_is_sound(&branch->pool_scale, MAX_SHIFT)) {
+        return 0;
+    }
+    if (branch->pool == BW_POOL_MEAN) { /* 255 * n is shifted by shift - floor(log2(n)), n > 0 steps */
+        return shift <= 0 || ((uint64_t)510 << shift) <= MAX_SUM;
+    }
+    return steps <= BW_MAX_ATTENTION && ((uint64_t)255 * 255 * steps << (shift > 0 ? shift : 0)) <= MAX_SUM;
+}
+
+static int read_pool(bw_reader *reader, bw_branch *branch, uint32_t units, uint32_t steps) {
+    if (branch->pool == BW_POOL_LAST) {
+        return branch->pool_zero == 0;
+    }
+    branch->pool_scale.mantissa = bw_read_i32(reader);
+    branch->pool_scale.shift = bw_read_i32(reader);
+    if (reader->failed || branch->pool > BW_POOL_ATTENTION || !pool_is_sound(branch, steps)) {
+        return 0;
+    }
+    return branch->pool == BW_POOL_MEAN ||
+           (read_dense(reader, &branch->score) && branch->score.inputs == units && branch->score.outputs == 1 &&
+            read_softmax(reader, &branch->attention));
+}
+
+static int read_branch(bw_reader *reader, bw_model *model, bw_branch *branch) {
+    branch->first_channel = bw_read_u8(reader);
+    branch->channels = bw_read_u8(reader);
+    branch->layers = bw_read_u8(reader);
+    branch->pool = bw_read_u8(reader);
+    branch->has_conv = bw_read_u8(reader);
+    branch->kernel = bw_read_u8(reader);
+    branch->stride = bw_read_u8(reader);
+    branch->pool_zero = bw_read_i8(reader);
+    branch->first_layer = model->layers;
+    if (reader->failed || branch->channels < 1 || branch->first_channel + branch->channels > model->channels ||
+        branch->layers < 1 || branch->layers > 2 || model->layers + branch->layers > BW_MAX_LAYERS ||
+        branch->has_conv > 1 || branch->kernel < 1 || branch->kernel > BW_MAX_KERNEL || branch->stride < 1 ||
+        branch->stride > BW_MAX_STRIDE || branch->kernel > model->window ||
+        (!branch->has_conv && (branch->kernel != 1 || branch->stride != 1))) {
+        return 0;
+    }
+    uint32_t width = branch->channels;
+    if (branch->has_conv) {
+        if (!read_dense(reader, &branch->conv) || branch->conv.inputs != width * branch->kernel) {
             return 0;
         }
-        width = model->lstm[i].hidden;
+        width = branch->conv.outputs;
+    }
+    for (uint32_t i = 0; i < branch->layers; ++i) {
+        bw_lstm *layer = &model->lstm[model->layers++];
+        if (!read_lstm(reader, layer) || layer->input.columns != width) {
+            return 0;
+        }
+        width = layer->hidden;
+    }
+    return read_pool(reader, branch, width, bw_branch_steps(branch, model->window));
+}
+
+static int read_layers(bw_reader *reader, bw_model *model) {
+    uint32_t width = 0;
+    for (uint32_t i = 0; i < model->branches; ++i) {
+        if (!read_branch(reader, model, &model->branch[i])) {
+            return 0;
+        }
+        width += model->lstm[model->layers - 1].hidden;
     }
     for (uint32_t i = 0; i < model->dense_layers; ++i) {
         if (!read_dense(reader, &model->dense[i]) || model->dense[i].inputs != width) {
@@ -195,7 +311,10 @@ static int read_answer(bw_reader *reader, bw_model *model) {
     model->answer_input = bw_read_array(reader, (uint32_t)model->answer_steps * model->channels, 1);
     model->answer_hidden = bw_read_array(reader, hidden, 1);
     model->answer_scores = bw_read_array(reader, model->classes, 1);
-    return !reader->failed;
+    for (uint32_t i = 0; i < model->branches; ++i) {
+        reader->failed |= model->answer_steps < model->branch[i].kernel;
+    }
+    return !reader->failed && model->answer_steps <= model->window;
 }
 
 static int read_content(bw_reader *reader, bw_model *model) {
@@ -205,7 +324,7 @@ static int read_content(bw_reader *reader, bw_model *model) {
     model->window = bw_read_u16(reader);
     model->hop = bw_read_u16(reader);
     model->channels = bw_read_u8(reader);
-    model->layers = bw_read_u8(reader);
+    model->branches = bw_read_u8(reader);
     model->dense_layers = bw_read_u8(reader);
     model->classes = bw_read_u8(reader);
     model->rate_mhz = bw_read_u32(reader);
@@ -216,7 +335,7 @@ static int read_content(bw_reader *reader, bw_model *model) {
     const uint16_t reserved = bw_read_u16(reader);
     model->has_softmax = (flags & FLAG_SOFTMAX) != 0;
     if (reserved != 0 || (flags & ~FLAG_SOFTMAX) != 0 || model->window < 1 || model->window > BW_MAX_STEPS ||
-        model->layers < 1 || model->layers > BW_MAX_LAYERS || model->dense_layers < 1 ||
+        model->branches < 1 || model->branches > BW_MAX_BRANCHES || model->dense_layers < 1 ||
         model->dense_layers > BW_MAX_DENSE) {
         return 0;
     }
@@ -252,6 +371,23 @@ bw_status bw_model_open(bw_model *model, const void *image, size_t size) {
     model->image = reader.image;
     model->size = reader.size;
     return BW_OK;
+}
+
+uint32_t bw_model_layer_steps(const bw_model *model, uint32_t layer, uint32_t samples) {
+    uint32_t branch = 0;
+    while (layer >= (uint32_t)model->branch[branch].first_layer + model->branch[branch].layers) {
+        ++branch;
+    }
+    return bw_branch_steps(&model->branch[branch], samples);
+}
+
+uint32_t bw_model_most_steps(const bw_model *model) {
+    for (uint32_t i = 0; i < model->branches; ++i) {
+        if (model->branch[i].pool != BW_POOL_LAST) {
+            return model->window;
+        }
+    }
+    return UINT32_MAX;
 }
 
 const char *bw_model_label(const bw_model *model, uint32_t index, size_t *length) {

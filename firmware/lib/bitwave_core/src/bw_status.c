@@ -10,3 +10,14 @@ const char *bw_status_text(bw_status status) {
     }
     return "unknown status";
 }
+
+const char *bw_kernel_text(bw_kernel kernel) {
+    switch (kernel) {
+#define BW_KERNEL_CASE(name, number, text) \
+    case name:                             \
+        return text;
+        BW_KERNELS(BW_KERNEL_CASE)
+#undef BW_KERNEL_CASE
+    }
+    return "unknown kernel";
+}
