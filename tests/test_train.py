@@ -15,6 +15,7 @@ from bitwave.errors import LeakingSplit, ModelError, RecordingError, UsageError
 from bitwave_train import evaluate, report, tflite_writer, train
 from bitwave_train.augment import augment, rotations, vectors
 from bitwave_train.settings import Augmentation, Epoch, Run, Settings, Split, open_run
+from bitwave_train.shapes import modalities
 from support import need
 from training_data import STEPS, dataset, take, write_dataset
 
@@ -358,8 +359,5 @@ def test_an_architecture_learns_and_keeps_its_accuracy_as_int8(tmp_path: Path) -
 
 
 def test_modalities() -> None:
-    need("keras")
-    from bitwave_train.model import modalities
-
     channels = ("ax", "ay", "az", "gx", "gy", "gz", "mx", "my", "mz", "bend")
     assert modalities(channels) == [("a", 0, 3), ("g", 3, 3), ("m", 6, 3), ("bend", 9, 1)]

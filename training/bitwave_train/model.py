@@ -14,6 +14,7 @@ import numpy as np
 import numpy.typing as npt
 
 from .settings import Settings
+from .shapes import branch_channels
 
 # Up to here the loop over steps is unrolled: half the time per step, but a graph that grows with the window.
 MAX_UNROLLED_STEPS = 160
@@ -21,28 +22,12 @@ MAX_UNROLLED_STEPS = 160
 layers = keras.layers
 
 
-def modalities(channels: tuple[str, ...]) -> list[tuple[str, int, int]]:
-    """Name, first channel and number of channels of each sensor: neighbours whose names differ in x, y, z only."""
-    found: list[tuple[str, int, int]] = []
-    for index, channel in enumerate(channels):
-        name = channel[:-1] if len(channel) > 1 and channel[-1] in "xyz" else channel
-        if found and found[-1][0] == name:
-            found[-1] = (name, found[-1][1], found[-1][2] + 1)
-        else:
-            found.append((name, index, 1))
-    return found
-
-
-def _branches(channels: tuple[str, ...], settings: Settings) -> list[tuple[str, int, int]]:
-    return modalities(channels) if settings.fused else [("all", 0, len(channels))]
-
-
 def _pooled(
     source: Any, channels: tuple[str, ...], settings: Settings, every_step: bool, unroll: bool, recurrent_dropout: float
 ) -> Any:
     """Standardized samples to one vector per window, or one per step."""
     vectors = []
-    for name, first, count in _branches(channels, settings):
+    for name, first, count in branch_channels(channels, settings):
         sequence = source if count == len(channels) else source[:, :, first : first + count]
         if settings.conv_filters:
             sequence = layers.Conv1D(
