@@ -2,8 +2,9 @@
 PYTHON ?= $(shell command -v python3.11 || command -v python3)
 PY := .venv/bin/python
 JOBS ?= 2
+DATA ?= $(or $(BITWAVE_DATA),../shared/data)
 
-.PHONY: demo test lint clean help
+.PHONY: demo test lint study clean help
 
 demo: .venv/ready ## install, then the whole path on a virtual wrist: record, train, quantize, export, prove, recognise
 	.venv/bin/bitwave demo
@@ -15,6 +16,10 @@ lint: .venv/ready ## style and types
 	$(PY) -m ruff check .
 	$(PY) -m ruff format --check .
 	$(PY) -m mypy
+
+study: .venv/ready ## train every variant on the public data sets (hours; goes on where it stopped), write the table
+	test -e $(DATA)/seglearn-1.2.5-py3-none-any.whl || $(PY) -m pip download --quiet --no-deps --dest $(DATA) seglearn==1.2.5
+	$(PY) -m bitwave_train.study --data $(DATA)
 
 clean: ## remove the environment, native builds and caches
 	rm -rf .venv host/bitwave/_native .pytest_cache .mypy_cache .ruff_cache .hypothesis
