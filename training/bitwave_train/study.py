@@ -25,6 +25,7 @@ from bitwave.seglearn import RATE_HZ, read_watch
 from bitwave.stream_importer import import_streams
 
 from .options import Options, read_options
+from .settings import Epoch
 
 WIDE_RANGE = CountsScale(accel_lsb_per_g=4096.0)  # reaches 8 g
 CAPTURE = ("aX", "aY", "aZ", "gX", "gY", "gZ")
@@ -88,7 +89,7 @@ def options(source: Source, variant: str, seeds: int = SEEDS, epochs: int | None
     return read_options(None, {**flags, "batch": source.batch, **settings, "augmentation": augmentation})
 
 
-def run_one(work: Path, name: str, variant: str, chosen: Options, say: Callable[[str], None]) -> dict[str, Any]:
+def run_one(work: Path, name: str, variant: str, chosen: Options, say: Callable[[str], object]) -> dict[str, Any]:
     """Trains, quantizes and evaluates one variant on one data set; keeps what is done."""
     from . import evaluate, report, train
     from .details import board_cost
@@ -102,9 +103,12 @@ def run_one(work: Path, name: str, variant: str, chosen: Options, say: Callable[
     # A variant that differs in QAT alone takes the same float models.
     twin = next(v for v, (s, a, _) in VARIANTS.items() if (s, a) == (settings, augmentation))
     folder = work / f"{name}-{list(VARIANTS).index(twin)}"
-    run = train.train(
-        data, config, folder, resume=True, report=lambda part, e: e.epoch or say(f"{name}, {variant}: {part}")
-    )
+
+    def hear(part: str, epoch: Epoch) -> None:
+        if epoch.epoch == 0:
+            say(f"{name}, {variant}: {part}")
+
+    run = train.train(data, config, folder, resume=True, report=hear)
     for _ in write_run(run, data, qat_epochs=qat):
         pass
     found = report.as_dict(evaluate.evaluate(run, data))["summary"]
@@ -136,9 +140,8 @@ def table(found: dict[str, Any]) -> str:
     lines = ["| data | model | float | int8 | macro F1 | agreement | image | cycles per step |", "|---" * 8 + "|"]
     for name, variants in found.items():
         for variant, entry in variants.items():
-            side = [
-                f"{entry[s]['accuracy']['mean']:.3f} ± {entry[s]['accuracy']['std']:.3f}" for s in ("float", "int8")
-            ]
+            accuracies = [entry[which]["accuracy"] for which in ("float", "int8")]
+            side = [f"{a['mean']:.3f} ± {a['std']:.3f}" for a in accuracies]
             cycles = next((v for k, v in entry["board"].items() if "cycles" in k), "")
             figures = (f"{entry['int8']['macro_f1']['mean']:.3f}", f"{entry['agreement']['mean']:.1%}")
             lines.append(f"| {' | '.join((name, variant, *side, *figures, entry['board']['image'], cycles))} |")
