@@ -2,15 +2,24 @@
 PYTHON ?= $(shell command -v python3.11 || command -v python3)
 PY := .venv/bin/python
 JOBS ?= 2
+INPUTS ?= 10000000
+HOURS ?= 24
 DATA ?= $(or $(BITWAVE_DATA),../shared/data)
 
-.PHONY: demo test lint study clean help
+.PHONY: demo test fuzz soak lint study clean help
 
 demo: .venv/ready ## install, then the whole path on a virtual wrist: record, train, quantize, export, prove, recognise
 	.venv/bin/bitwave demo
 
 test: .venv/ready ## install what is missing, then run all tests (JOBS=2 at a time)
 	$(PY) -m pytest -q -n $(JOBS) --dist loadfile
+
+fuzz: .venv/ready ## frames, commands, images and slots under sanitizers (INPUTS=10000000)
+	$(PY) tests/fuzz.py $(INPUTS)
+
+soak: fuzz ## that, then the simulated board on both links (HOURS=24), record at 1,000 samples/s, replay an hour
+	$(PY) tests/test_firmware_hour.py $(HOURS)
+	$(PY) -m pytest -q tests/soak.py
 
 lint: .venv/ready ## style and types
 	$(PY) -m ruff check .

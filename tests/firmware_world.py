@@ -14,10 +14,13 @@ from contextlib import contextmanager
 from ctypes import c_char_p, c_int, c_size_t, c_uint32, c_uint64
 from enum import IntEnum
 from pathlib import Path
+from typing import TypeVar
 
 import numpy as np
 
 from bitwave import exporter, frames, wire
+from bitwave.errors import LinkError
+from bitwave.links import Link
 from bitwave.quantmodel import Int16Array, QuantModel
 from bitwave.wire import Frame
 from ccode import CORE, CORE_SOURCES, ROOT
@@ -30,6 +33,8 @@ WORLD = ROOT / "tests/firmware/world"
 CXX = ("-std=gnu++14", "-Wall", "-Wextra", "-Werror")
 SANITIZE = ("-fsanitize=undefined", "-fno-sanitize-recover=all")
 BUILD = ("-O2", "-g", "-fPIC", "-fno-omit-frame-pointer", *SANITIZE)
+
+Answer = TypeVar("Answer", bound=wire.Body)
 
 #: Built into the sketch: fires often on random counts.
 MODEL = random_model(11, steps=20, channels=6, hidden=(7,), dense=(4,), metadata=True, hop=5)
@@ -57,13 +62,13 @@ class Facts(ctypes.Structure):
 YELLOW, RED, GREEN, BLUE = 1, 2, 4, 8
 
 
-def _command(source: Path, model: Path, out: Path) -> list[str]:
+def _command(source: Path, model: Path, out: Path, defines: tuple[str, ...]) -> list[str]:
     include = [f"-I{path}" for path in (STUBS, CORE / "include", model)]
     language = ["gcc", "-std=c99", "-Wall", "-Wextra"] if source.suffix == ".c" else ["g++", *CXX]
-    return [*language, *BUILD, *include, "-c", str(source), "-o", str(out)]
+    return [*language, *BUILD, *defines, *include, "-c", str(source), "-o", str(out)]
 
 
-def library(model: QuantModel = MODEL) -> Path:
+def library(model: QuantModel = MODEL, defines: tuple[str, ...] = ()) -> Path:
     """Compiles the sketch, the core, a model and the world around them into one library; keeps it by digest."""
     need("gcc", "g++")
     folder = Path(tempfile.mkdtemp(prefix="bitwave-sketch-"))
@@ -76,17 +81,15 @@ def library(model: QuantModel = MODEL) -> Path:
             *sorted(WORLD.glob("*.cpp")),
         ]
         headers = [p for top in (SKETCH, STUBS, WORLD, CORE) for p in sorted(top.rglob("*.h"))]
-        digest = hashlib.sha256(repr((CXX, BUILD)).encode())
+        digest = hashlib.sha256(repr((CXX, BUILD, defines)).encode())
         for path in (*sources, *headers):
             digest.update(path.name.encode() + path.read_bytes())
         kept = Path(tempfile.gettempdir()) / f"bitwave-sketch-{os.getuid()}-{digest.hexdigest()[:24]}.so"
         if not kept.exists():
             objects = [folder / f"{i}.o" for i in range(len(sources))]
+            pairs = zip(sources, objects, strict=True)
             with ThreadPoolExecutor(2) as pool:
-                for _ in pool.map(
-                    lambda pair: _run(_command(pair[0], folder, pair[1])), zip(sources, objects, strict=True)
-                ):
-                    pass
+                list(pool.map(_run, [_command(source, folder, out, defines) for source, out in pairs]))
             linked = folder / "sketch.so"
             _run(["g++", "-shared", "-Wl,--wrap=bw_app_sample", *SANITIZE, *map(str, objects), "-o", str(linked)])
             os.replace(shutil.copy(linked, f"{kept}.{os.getpid()}"), kept)
@@ -110,15 +113,15 @@ class HostEnd:
         self._rest = b""
         self._sequence = 0
 
-    def _raw(self) -> bytes:
+    def raw(self) -> bytes:
         raise NotImplementedError
 
-    def _send(self, data: bytes) -> None:
+    def send(self, data: bytes) -> None:
         raise NotImplementedError
 
     def listen(self) -> list[Frame]:
         """What has come since the last call."""
-        decoded = wire.decode(self._rest + self._raw())
+        decoded = wire.decode(self._rest + self.raw())
         self._rest = decoded.rest
         self.errors += decoded.errors
         self.heard += decoded.frames
@@ -127,7 +130,7 @@ class HostEnd:
     def tell(self, body: wire.Body) -> int:
         """Sends a command; its sequence number."""
         self._sequence += 1
-        self._send(wire.encode(Frame(body, self._sequence)))
+        self.send(wire.encode(Frame(body, self._sequence)))
         return self._sequence
 
     def ask(self, body: wire.Body, patience_s: float = 2.0) -> list[wire.Body]:
@@ -146,6 +149,12 @@ class HostEnd:
                     return bodies
         raise AssertionError(f"no answer to {body}, but {bodies}")
 
+    def answer(self, body: wire.Body, kind: type[Answer], patience_s: float = 2.0) -> Answer:
+        """The frame that a command asks for, among what else comes before its status."""
+        answers = [heard for heard in self.ask(body, patience_s) if isinstance(heard, kind)]
+        assert len(answers) > 0
+        return answers[-1]
+
     def status(self, body: wire.Body, patience_s: float = 2.0) -> int:
         status = self.ask(body, patience_s)[-1]
         assert isinstance(status, frames.Status)
@@ -157,7 +166,7 @@ class HostEnd:
         index = [batch.first + i for batch in batches for i in range(len(batch.samples))]
         return np.concatenate([batch.samples for batch in batches]), index
 
-    def bodies(self, kind: type[wire.Body]) -> list[wire.Body]:
+    def bodies(self, kind: type[Answer]) -> list[Answer]:
         return [f.body for f in self.heard if isinstance(f.body, kind)]
 
 
@@ -169,12 +178,10 @@ class UsbHost(HostEnd):
     def close(self) -> None:
         self.world.dll.world_usb(0, 0)
 
-    def _send(self, data: bytes) -> None:
+    def send(self, data: bytes) -> None:
         self.world.dll.world_usb_write(data, c_size_t(len(data)))
 
-    send = _send
-
-    def _raw(self) -> bytes:
+    def raw(self) -> bytes:
         return self.world.take(self.world.dll.world_usb_read)
 
 
@@ -199,14 +206,12 @@ class BleHost(HostEnd):
         self.listen()
         self._rest = b""
 
-    def _send(self, data: bytes) -> None:
+    def send(self, data: bytes) -> None:
         for at in range(0, len(data), self.mtu - 3):
             piece = data[at : at + self.mtu - 3]
             self.world.dll.world_ble_write(COMMAND, piece, c_size_t(len(piece)), int(self.with_response))
 
-    send = _send
-
-    def _raw(self) -> bytes:
+    def raw(self) -> bytes:
         return self.world.take(lambda *a: self.world.dll.world_ble_read(FRAMES, *a))
 
     def value(self, characteristic: int) -> bytes:
@@ -283,6 +288,32 @@ class World:
         import _ctypes
 
         _ctypes.dlclose(self.dll._handle)
+
+
+class SketchLink(Link):
+    """One of the simulated board's links as the host's commands use it, on the board's time."""
+
+    realtime = False
+
+    def __init__(self, end: HostEnd) -> None:
+        super().__init__("test:")
+        self._end = end
+
+    def clock(self) -> float:
+        return self._end.world.facts.now_us / 1e6
+
+    def _write(self, data: bytes) -> None:
+        self._end.send(data)
+
+    def _read(self, timeout_s: float) -> bytes:
+        """In steps of a millisecond, as an operating system wakes a reader."""
+        for _ in range(max(1, round(timeout_s * 1000))):
+            self._end.world.run(0.001)
+            if self._end.world.facts.dead:
+                raise LinkError("test: the board is gone")
+            if data := self._end.raw():
+                return data
+        return b""
 
 
 @contextmanager

@@ -31,6 +31,7 @@ _MODULES = {
     "optuna": "optuna",
     "psycopg": "psycopg[binary]",
     "matplotlib": "matplotlib",
+    "platformio": "platformio",
     "mypy": "mypy",
     "ruff": "ruff",
     "tensorflow": "tensorflow-cpu",

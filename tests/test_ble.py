@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import asyncio
+import json
 import re
 from collections.abc import Callable, Iterator
 from contextlib import ExitStack, closing
@@ -12,6 +14,7 @@ import numpy as np
 import pytest
 
 from bitwave import capture, links
+from bitwave.cli import build_app, run
 from bitwave.errors import LinkError
 from bitwave.frames import Samples, Scores
 from bitwave.recording import Recording, read
@@ -74,7 +77,7 @@ def test_uuids_are_those_of_the_firmware() -> None:
     }
 
 
-@pytest.mark.parametrize("mtu", [23, 247])
+@pytest.mark.parametrize("mtu", [23, 247, 517])
 def test_frames_cross_whole_at_any_mtu(add_board: Callable[..., BleBoard], mtu: int) -> None:
     recording = take(samples=2000)
     board = add_board(recording, mtu=mtu)
@@ -94,7 +97,7 @@ def test_frames_cross_whole_at_any_mtu(add_board: Callable[..., BleBoard], mtu: 
     assert np.array_equal(np.concatenate([block.samples for block in blocks]), recording.samples[indices])
     assert board.frames.acquired, "BlueZ gives notifications a socket of their own"
     assert {kind for _, kind in board.command.writes} == {"command"}, "written without response"
-    assert max(len(piece) for piece, _ in board.command.writes) <= mtu - 3
+    assert max(len(piece) for piece, _ in board.command.writes) <= min(mtu - 3, 244)
     assert not board.device.connected, "closing the link lets go of the board"
 
 
@@ -131,7 +134,7 @@ def test_nobody_there(add_board: Callable[..., BleBoard]) -> None:
 def test_without_bluetooth(monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> None:
     need("dbus_fast")
     monkeypatch.setenv("DBUS_SYSTEM_BUS_ADDRESS", f"unix:path={tmp_path}/none")
-    with pytest.raises(LinkError, match="no Bluetooth here: .*; switch it on, or use a cable"):
+    with pytest.raises(LinkError, match="no Bluetooth here: there is no D-Bus system bus; switch it on"):
         open_link()
     from bitwave.ble_search import scan
 
@@ -207,6 +210,32 @@ def test_a_take_survives_the_loss_of_the_link(add_board: Callable[..., BleBoard]
         + sum((np.arange(len(kept.samples)) > g.after) * g.lost for g in kept.gaps)
     )
     assert np.array_equal(kept.samples, recording.samples[rows]), "and what is there stands in its place"
+
+
+def test_the_verb_tells_of_a_loss(
+    add_board: Callable[..., BleBoard], tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    board = add_board()
+
+    def drop_once(now: BleBoard) -> None:
+        if now.sampled > 600 and now.device.connected and now.device.connects == 1:
+            now.on_tick = None
+            asyncio.get_running_loop().create_task(now.device.drop())
+
+    board.paused = True
+    streams = board.board.receive
+
+    def begin(piece: bytes) -> None:
+        board.paused = False
+        board.on_tick = board.on_tick or (drop_once if board.device.connects == 1 else None)
+        streams(piece)
+
+    board.command.on_write = begin
+    arguments = ["record", "ble:", "--label", "wave", "--participant", "p01", "--out", str(tmp_path), "--count", "1"]
+    assert run(build_app(), [*arguments, "--seconds", "15", "--count-in", "0", "--json"]) == 0
+    told = json.loads("".join(capsys.readouterr().out))
+    assert told["link_losses"] == 1
+    assert told["lost"] == told["takes"][0]["lost"] > 0
 
 
 def test_recognition_goes_on_after_a_loss(bluez: FakeBlueZ) -> None:

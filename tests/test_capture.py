@@ -8,7 +8,7 @@ from pathlib import Path
 import numpy as np
 import pytest
 
-from bitwave import capture, dataset, links, wire
+from bitwave import dataset, keeping, links, wire
 from bitwave.capture import CapturePlan, Progress, record
 from bitwave.errors import LinkError, RecordingError, UsageError, WriteError
 from bitwave.recording import Recording, read
@@ -185,14 +185,14 @@ def test_unplugged_while_recording(tmp_path: Path) -> None:
 def test_a_take_that_finds_no_room_is_rescued(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     out, rescue = tmp_path / "full", tmp_path / "tmp"
     rescue.mkdir()
-    real = capture.write
+    real = keeping.write
 
     def full(folder: Path, *rest: object) -> object:
         if folder == out:
             raise WriteError("wave.csv could not be written: No space left on device; make room")
         return real(folder, *rest)  # type: ignore[arg-type]
 
-    monkeypatch.setattr(capture, "write", full)
+    monkeypatch.setattr(keeping, "write", full)
     monkeypatch.setattr("tempfile.tempdir", str(rescue))
     made = take(samples=300)
     with faulty_link(made) as link, pytest.raises(WriteError, match="No space left.*the take is safe in") as caught:

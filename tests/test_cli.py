@@ -2,10 +2,12 @@
 
 from __future__ import annotations
 
+import subprocess
 import sys
 import types
 from collections.abc import Iterator
 from importlib.metadata import EntryPoint
+from pathlib import Path
 
 import pytest
 import typer
@@ -108,3 +110,28 @@ def test_help_lists_verbs_in_the_order_of_the_way_of_the_data() -> None:
     names = ["live", "zebra", "parity", "train", "record"]
     points = [EntryPoint(name, "x:y", cli.GROUP) for name in names]
     assert [point.name for point in cli.verbs(points)] == ["record", "train", "parity", "live", "zebra"]
+
+
+WITHOUT_EXTRAS = (
+    "import sys; sys.modules.update(dict.fromkeys(('unicorn', 'capstone', 'elftools', 'tensorflow', 'keras')));"
+    "from bitwave.cli import main; main()"
+)
+
+
+@pytest.mark.parametrize(
+    ("arguments", "extra"),
+    [
+        (["live", "emu:?plan=wave"], "verify"),
+        (["record", "emu:", "--label", "wave", "--participant", "p01", "--out", "data"], "verify"),
+        (["train", "recordings", "--run", "run", "--epochs", "1"], "train"),
+        (["demo"], "train"),
+    ],
+)
+def test_a_plain_install_names_the_extra_that_a_verb_needs(arguments: list[str], extra: str, tmp_path: Path) -> None:
+    (tmp_path / "recordings").symlink_to(Path(__file__).parents[1] / "datasets" / "demo")
+    done = subprocess.run(
+        [sys.executable, "-c", WITHOUT_EXTRAS, *arguments], cwd=tmp_path, capture_output=True, text=True, check=False
+    )
+    assert done.returncode == errors.MissingPackage.exit_code, done.stderr
+    (said,) = [line for line in done.stderr.splitlines() if line.strip()]  # a progress bar may leave an empty one
+    assert f"[{extra}]" in said

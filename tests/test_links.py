@@ -12,7 +12,7 @@ import numpy as np
 import pytest
 
 from bitwave import links, wire
-from bitwave.errors import LinkError, RecordingError, UsageError
+from bitwave.errors import LinkError, ModelError, RecordingError, UsageError
 from bitwave.frames import Counters, Info, Samples, Status, Unknown
 from bitwave.links import Link, LinkEnd
 from bitwave.requests import GetCounters, GetInfo, Recognise, SelfTest, Stream
@@ -174,6 +174,15 @@ def test_replay_refuses() -> None:
         links.open("replay:/nowhere/wave.p01.s01.1.csv")
     with pytest.raises(UsageError, match="'model' is not among realtime"):
         links.open("replay:wave.p01.s01.1.csv?model=x.tflite")
+
+
+def test_a_model_that_is_not_there_or_none_is_named(tmp_path: Path) -> None:
+    need("unicorn", "elftools")
+    with pytest.raises(ModelError, match=r"none\.tflite cannot be read"):
+        links.open(f"emu:?model={tmp_path}/none.tflite")
+    (tmp_path / "text.tflite").write_text("no model")
+    with pytest.raises(ModelError, match=r"text\.tflite: this is not a \.tflite file"):
+        links.open(f"emu:?model={tmp_path}/text.tflite")
 
 
 def test_realtime_takes_its_time(tmp_path: Path) -> None:

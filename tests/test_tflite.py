@@ -19,7 +19,7 @@ import models
 from bitwave import tflite_build
 from bitwave.errors import ModelError
 from bitwave.quantmodel import Attention, Mean, Quantization, QuantModel
-from bitwave.tflite import METADATA_NAME, read_model, weights_digest
+from bitwave.tflite import METADATA_NAME, read_bytes, read_model, weights_digest
 from bitwave.tflite_build import GraphBuilder, Operator, Tensor
 from models import Shape
 from support import need
@@ -161,6 +161,8 @@ def test_missing_file_names_itself(tmp_path: Path) -> None:
         read_model(tmp_path / "none.tflite")
     with pytest.raises(ModelError, match=str(tmp_path)):
         read_model(tmp_path)
+    with pytest.raises(ModelError, match=r"none\.tflite cannot be read"):
+        read_bytes(tmp_path / "none.tflite")
 
 
 def test_metadata_must_fit_the_network() -> None:

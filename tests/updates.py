@@ -6,6 +6,8 @@ import zlib
 from collections.abc import Iterator
 from functools import lru_cache
 
+import numpy as np
+
 from bitwave import frames, image, requests, wire
 from bitwave.core import HostCore
 from bitwave.host_app import Board, HostApp, HostFlash
@@ -26,6 +28,18 @@ def packed(seed: int) -> bytes:
     data = bytearray(image.build(model))
     data[16:32] = bytes([seed]) * 16
     return image.with_crc(bytes(data))
+
+
+def wrong_answer() -> bytes:
+    """An image that does not give its known answer."""
+    data = bytearray(packed(2))
+    data[-1] ^= 1
+    return image.with_crc(bytes(data))
+
+
+def noise(samples: int, seed: int = 0) -> Int16Array:
+    """Random counts of six channels."""
+    return np.random.default_rng(seed).integers(-32768, 32768, (samples, 6)).astype(np.int16)
 
 
 def digest_of(data: bytes) -> bytes:

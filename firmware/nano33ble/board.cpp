@@ -11,6 +11,7 @@ Board board;
 namespace {
 
 constexpr int32_t STEP_AVERAGE = 16;
+constexpr uint32_t AT_ONCE = 8; /* samples before the links have their turn: a model may be slower than the sensor */
 constexpr uint8_t UNKNOWN_BOARD = 255;
 
 class Guard {
@@ -116,11 +117,13 @@ void Board::sample(const Sample &sample) {
     watch_pose(sample);
 }
 
-void Board::run(SampleQueue &queue, const Sampler::Report &sensor, uint32_t now_us) {
+bool Board::run(SampleQueue &queue, const Sampler::Report &sensor, uint32_t now_us) {
     Sample next;
+    uint32_t taken = 0;
     Guard guard(mutex_);
-    while (queue.take(next)) {
+    while (taken < AT_ONCE && queue.take(next)) {
         sample(next);
+        ++taken;
     }
     bw_app_tick(&app_, now_us);
     follow_sensor(sensor);
@@ -129,6 +132,7 @@ void Board::run(SampleQueue &queue, const Sampler::Report &sensor, uint32_t now_
         lamp_.event(now_us);
     }
     lamp_.show(now_us, bw_app_streams(&app_) != 0, model_fault_ != BW_OK || sensor_fault());
+    return taken == AT_ONCE;
 }
 
 void Board::receive(uint32_t link, const uint8_t bytes[], size_t size) {

@@ -14,8 +14,8 @@ public:
     /* Picks the model and runs its known answer. */
     void begin();
 
-    /* Everything that has come up since the last call: samples, the sensor's fate, the lamps. */
-    void run(SampleQueue &queue, const Sampler::Report &sensor, uint32_t now_us);
+    /* What has come up since the last call: samples, the sensor's fate, the lamps. True: more samples may wait. */
+    bool run(SampleQueue &queue, const Sampler::Report &sensor, uint32_t now_us);
 
     /* For one link, from any thread. */
     void receive(uint32_t link, const uint8_t bytes[], size_t size);

@@ -4,6 +4,15 @@
 
 #include <bitwave.h>
 
+/* Given to the compiler: the axis that points up in the pose (0, 1, 2: x, y, z) and its sign, the board at rest. Sign 0: no
+ * pose, and a command over USB is the only way. */
+#ifndef BITWAVE_POSE_SIGN
+#define BITWAVE_POSE_SIGN 0
+#endif
+#ifndef BITWAVE_POSE_AXIS
+#define BITWAVE_POSE_AXIS 0
+#endif
+
 namespace config {
 
 constexpr uint8_t FIRMWARE[3] = {0, 1, 0};
@@ -30,10 +39,9 @@ constexpr uint32_t BLE = 1;
 
 constexpr uint32_t I2C_HZ = 400000;
 
-/* A pose held this long opens the window for updates over BLE: the axis that points up (0, 1, 2: x, y, z; its sign), and
- * the board at rest. POSE_SIGN 0: no pose, the command over USB is the only way. */
-constexpr uint32_t POSE_AXIS = 0;
-constexpr int32_t POSE_SIGN = 0;
+/* A pose held this long opens the window for updates over BLE. */
+constexpr uint32_t POSE_AXIS = BITWAVE_POSE_AXIS;
+constexpr int32_t POSE_SIGN = BITWAVE_POSE_SIGN;
 constexpr uint32_t POSE_US = 5000000;
 
 } // namespace config

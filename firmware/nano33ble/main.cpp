@@ -74,13 +74,17 @@ void setup() {
 void loop() {
     (void)wake.wait_any(NEW_SAMPLES, wait_ms);
     const uint32_t start_us = static_cast<uint32_t>(micros());
-    board.run(samples, sampler.report(), start_us);
+    const bool behind = board.run(samples, sampler.report(), start_us);
     const bool more = usb.run();
     wait_ms = more ? BUSY_MS : usb.open() ? OPEN_MS : IDLE_MS;
     if (board.wants_bootloader()) {
         enter_bootloader();
     }
     board.note_loop(static_cast<uint32_t>(micros()) - start_us);
+    if (behind) {
+        wake.set(NEW_SAMPLES);
+        delay(1); /* Bluetooth's thread would starve */
+    }
     if (start_us - stacks_us >= STACKS_US) {
         stacks_us = start_us;
         note_stacks();

@@ -32,6 +32,8 @@ if TYPE_CHECKING:
 
 T = TypeVar("T")
 
+MAX_PIECE = 244  # what the board's characteristic holds, whatever MTU two clever radios agree on
+
 
 @dataclass(frozen=True)
 class Patience:
@@ -53,16 +55,11 @@ class Patience:
 
 
 class BleLink(Link):
-    """A board over Bluetooth; losses are survived as long as `Patience` lasts.
-
-    Attributes:
-        mtu_piece: bytes of the largest piece that was written.
-    """
+    """A board over Bluetooth; losses are survived as long as `Patience` lasts."""
 
     def __init__(self, url: str, name: str, patience: Patience | None = None) -> None:
         """Finds the board and connects; raises `LinkError`."""
         super().__init__(url)
-        self.mtu_piece = 0
         self._name = name
         self._patience = patience or Patience()
         self._changed = threading.Condition()
@@ -249,12 +246,11 @@ class BleLink(Link):
         command = client.services.get_characteristic(COMMAND)
         if command is None:
             return  # the connection went just now
-        size = command.max_write_without_response_size
+        size = min(command.max_write_without_response_size, MAX_PIECE)
         quick = "write-without-response" in command.properties
         for first in range(0, len(data), size):
             piece = data[first : first + size]
             await client.write_gatt_char(command, piece, response=not quick)
-            self.mtu_piece = max(self.mtu_piece, len(piece))
 
     async def _wind_up(self) -> None:
         """Ends our own task first, which says goodbye to the board, then what bleak keeps running."""

@@ -73,5 +73,7 @@ def _name(device: BLEDevice, data: AdvertisementData) -> str:
 
 def why(error: BaseException) -> str:
     """One line of what a radio error says."""
+    if isinstance(error, FileNotFoundError):
+        return "there is no D-Bus system bus"  # where Linux programs find Bluetooth
     text = " ".join(str(error).split())
     return text or type(error).__name__

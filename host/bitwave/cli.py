@@ -20,7 +20,11 @@ GROUP = "bitwave.commands"
 INTERRUPTED = 130  # 128 + SIGINT, as shells report it
 OS_ERROR = 11
 # The way of the data first, then the rest by name.
-ORDER = ("demo", "record", "import", "train", "quantize", "evaluate", "export", "parity", "live")
+ORDER = (
+    "demo", "record", "segment", "import", "exchange", "dataset", "train", "quantize", "evaluate", "export",
+    "parity", "replay", "live",
+    "ports", "doctor", "flash", "deploy", "rollback",
+)  # fmt: skip
 
 # Optional packages by the name that is imported, and the extra that brings each.
 EXTRAS = {

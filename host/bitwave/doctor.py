@@ -103,7 +103,8 @@ def examine_link(url: str, open_link: Callable[[str], Link] = links.open) -> Exa
             for finding in _ask(link):
                 found.findings.append(finding)
     except LinkError as error:
-        found.findings.append(Finding("link", "bad", str(error), "bitwave flash puts the bitwave firmware on it"))
+        step = "bitwave flash puts the bitwave firmware on it" if url.startswith("serial:") else ""
+        found.findings.append(Finding("link", "bad", str(error), step))
     return found
 
 

@@ -6,12 +6,17 @@ What a host asks for is in `bitwave.requests`.
 from __future__ import annotations
 
 import struct
-from dataclasses import dataclass, fields, replace
+from dataclasses import dataclass, replace
 from enum import IntEnum
 from typing import Any, ClassVar
 
 import numpy as np
 import numpy.typing as npt
+
+from .bodies import Body as Body
+from .bodies import MalformedBody as MalformedBody
+from .bodies import Numbers as Numbers
+from .bodies import counted, split, split_text
 
 INFO_FORMAT = 2
 SLOTS = 2
@@ -28,45 +33,6 @@ class SlotState(IntEnum):
     REVOKED = 2
     UNUSABLE = 3
     RECEIVING = 4
-
-
-class MalformedBody(ValueError):
-    """A body that does not fit its type; `decode` counts it as an error."""
-
-
-class Body:
-    """What a frame says. Subclasses state their type number and the layout of their bytes."""
-
-    TYPE: ClassVar[int]
-
-    def pack(self) -> bytes:
-        """The body's bytes."""
-        return b""
-
-    @classmethod
-    def unpack(cls, body: bytes) -> Body:
-        """The reverse of `pack`; raises `MalformedBody`."""
-        if body:
-            raise MalformedBody
-        return cls()
-
-
-@dataclass(frozen=True)
-class Numbers(Body):
-    """A body of a fixed layout, mostly unsigned little-endian numbers, in the order of the fields."""
-
-    LAYOUT: ClassVar[struct.Struct]
-
-    def pack(self) -> bytes:
-        """The body's bytes."""
-        return self.LAYOUT.pack(*(getattr(self, field.name) for field in fields(self)))
-
-    @classmethod
-    def unpack(cls, body: bytes) -> Body:
-        """The reverse of `pack`."""
-        if len(body) != cls.LAYOUT.size:
-            raise MalformedBody
-        return cls(*cls.LAYOUT.unpack(body))
 
 
 @dataclass(frozen=True)
@@ -128,21 +94,21 @@ class Info(Body):
             body += self.HEAD_2.pack(
                 self.active, self.slots, self.flags, self.slot_bytes, self.arena_bytes, self.arena_used
             )
-        return body + b"".join(_text(label) for label in self.labels)
+        return body + b"".join(counted(label) for label in self.labels)
 
     @classmethod
     def unpack(cls, body: bytes) -> Info:
         """The reverse of `pack`, for every format so far; of a newer one only the number is known."""
         if body and not 1 <= body[0] <= INFO_FORMAT:
             return cls(format=body[0])
-        head, rest = _split(cls.HEAD, body)
+        head, rest = split(cls.HEAD, body)
         count = head.pop(5)
         later: list[Any] = [BUILT_IN if count else NO_ACTIVE, bytes(SLOTS), 0, 0, 0, 0]
         if head[0] > 1:
-            later, rest = _split(cls.HEAD_2, rest)
+            later, rest = split(cls.HEAD_2, rest)
         labels = []
         for _ in range(count):
-            label, rest = _split_text(rest)
+            label, rest = split_text(rest)
             labels.append(label)
         if rest:
             raise MalformedBody
@@ -236,12 +202,12 @@ class Status(Body):
 
     def pack(self) -> bytes:
         """The body's bytes."""
-        return struct.pack("<BHB", self.command, self.command_sequence, self.status) + _text(self.text)
+        return struct.pack("<BHB", self.command, self.command_sequence, self.status) + counted(self.text)
 
     @classmethod
     def unpack(cls, body: bytes) -> Status:
         """The reverse of `pack`."""
-        text, rest = _split_text(body[4:])
+        text, rest = split_text(body[4:])
         if rest:
             raise MalformedBody
         command, sequence, status = struct.unpack_from("<BHB", body)
@@ -311,12 +277,12 @@ class Fault(Body):
 
     def pack(self) -> bytes:
         """The body's bytes."""
-        return bytes([self.code]) + _text(self.text)
+        return bytes([self.code]) + counted(self.text)
 
     @classmethod
     def unpack(cls, body: bytes) -> Fault:
         """The reverse of `pack`."""
-        text, rest = _split_text(body[1:])
+        text, rest = split_text(body[1:])
         if rest:
             raise MalformedBody
         return cls(body[0], text)
@@ -354,25 +320,3 @@ class Unknown(Body):
     def pack(self) -> bytes:
         """The body's bytes."""
         return self.body
-
-
-def _text(text: str) -> bytes:
-    raw = text.encode("ascii")
-    return bytes([len(raw)]) + raw
-
-
-def _split(layout: struct.Struct, body: bytes) -> tuple[list[Any], bytes]:
-    """The values of a layout and what follows them."""
-    if len(body) < layout.size:
-        raise MalformedBody
-    return list(layout.unpack_from(body)), body[layout.size :]
-
-
-def _split_text(body: bytes) -> tuple[str, bytes]:
-    """A counted ASCII text and what follows it."""
-    if not body or len(body) < 1 + body[0]:
-        raise MalformedBody
-    raw, rest = body[1 : 1 + body[0]], body[1 + body[0] :]
-    if not raw.isascii():
-        raise MalformedBody
-    return raw.decode("ascii"), rest

@@ -209,9 +209,11 @@ def _add(report: LiveReport, events: list[Found], windows: list[Window]) -> list
 
 def _choose(link: Link, info: Info, model: Path | None) -> tuple[Recogniser, tuple[str, ...], str, float]:
     """The recogniser, its labels, whose it is, and the rate of its model in Hz."""
+    from . import image, tflite
+
     if info.labels:
         if model is not None:
-            digest = hashlib.sha256(model.read_bytes()).digest()[: len(info.digest)]
+            digest = hashlib.sha256(tflite.read_bytes(model)).digest()[: len(info.digest)]
             if digest != info.digest:
                 raise LinkError(
                     f"the board runs another model ({info.digest.hex()}) than {model} ({digest.hex()}): "
@@ -220,8 +222,6 @@ def _choose(link: Link, info: Info, model: Path | None) -> tuple[Recogniser, tup
         return BoardRecogniser(), info.labels, "board", info.model_rate_mhz / 1000
     if model is None:
         raise LinkError(f"{link.url} has no model to recognise with: give one with --model")
-    from . import image, tflite
-
     quantized = tflite.read_model(model)
     if quantized.metadata is None:
         raise LinkError(f"{model} has no labels and scaling of its own: export it with --labels first")

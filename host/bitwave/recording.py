@@ -146,7 +146,7 @@ def write(folder: Path, session: Session, recordings: Iterable[Recording]) -> Se
         RecordingError: a take of this name exists, or the session on the disk has another scale, rate or channels.
         WriteError: the disk is full or read-only. Takes written before stay, and stay readable.
     """
-    known = _merge(folder, session)
+    known = merged(folder, session)
     takes = list(recordings)
     names = [recording.name for recording in takes]
     for recording in takes:
@@ -170,12 +170,13 @@ def next_number(folder: Path, label: str, participant: str, session: str) -> int
     return max(numbers, default=0) + 1
 
 
-def _merge(folder: Path, session: Session) -> Session:
+def merged(folder: Path, session: Session) -> Session:
+    """The session as the disk knows it, else as given; raises `RecordingError` where the two do not go together."""
     path = folder / session.file_name
     if not path.exists():
         return session
     known = read_session(path)
-    for fact in ("channels", "counts", "rate_hz", "source"):
+    for fact in ("channels", "counts", "rate_hz", "source", "board"):
         if getattr(known, fact) != getattr(session, fact):
             raise RecordingError(
                 f"{path} has {fact} {getattr(known, fact)}, the new takes {getattr(session, fact)}: "

@@ -45,6 +45,9 @@ __all__ = [
 ]
 
 
+_BATCH = 512  # windows of a stream that are run at a time: a trace keeps every gate of every step
+
+
 @dataclass(frozen=True, eq=False)
 class LayerTrace:
     """Everything one LSTM layer computed; gates in the order input, forget, cell, output.
@@ -157,7 +160,8 @@ def stream_events(model: QuantModel, raw: Int16Array, rate_hz: float | None = No
         return []
     samples = front_end(metadata, model.input.zero_point, resampled)
     windows = np.stack([samples[start : start + model.steps] for start in starts])
-    scores = run(model, windows).scores
+    batches = (windows[first : first + _BATCH] for first in range(0, len(windows), _BATCH))
+    scores = np.concatenate([run(model, batch).scores for batch in batches])
     decider = Decider(metadata.decision, metadata.hop)
     ends = (int(sources[start + model.steps - 1]) for start in starts)
     pushed = (decider.push(end, row) for end, row in zip(ends, scores, strict=True))

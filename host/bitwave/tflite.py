@@ -47,8 +47,9 @@ def read_model(source: str | Path | bytes) -> QuantModel:
     """
     if isinstance(source, bytes):
         return _read(source)
+    data = read_bytes(source)
     try:
-        return _read(read_bytes(source))
+        return _read(data)
     except ModelError as error:
         raise ModelError(f"{source}: {error}") from error
 
@@ -58,7 +59,7 @@ def read_bytes(path: str | Path) -> bytes:
     try:
         return Path(path).read_bytes()
     except OSError as error:
-        raise ModelError(f"cannot read the model: {error.strerror or error}; name a .tflite file") from error
+        raise ModelError(f"{path} cannot be read: {error.strerror or error}; name a .tflite file") from error
 
 
 def lstm_operators(data: bytes) -> tuple[int, ...]:

@@ -194,8 +194,8 @@ def model_image(path: Path) -> bytes:
     """The model image of a file: a .tflite, or an image already; raises `ModelError`."""
     from . import image, tflite
 
-    content = path.read_bytes()
-    return content if content.startswith(b"BWIM") else image.build(tflite.read_model(content))
+    content = tflite.read_bytes(path)
+    return content if content.startswith(b"BWIM") else image.build(tflite.read_model(path))
 
 
 def _recording_source(place: str) -> Source:

@@ -11,12 +11,10 @@ from rich.console import Console
 from rich.progress import BarColumn, MofNCompleteColumn, Progress, TaskID, TextColumn, TimeElapsedColumn
 from rich.table import Table
 
-from bitwave.windowing import BACKGROUND
-
 if TYPE_CHECKING:
     from collections.abc import Sequence
 
-    from bitwave.live import LiveEvent
+    from bitwave.live import LiveReport
     from bitwave.parity import ParityReport
     from bitwave.quantmodel import QuantModel
     from bitwave.synth import Interval
@@ -30,7 +28,6 @@ TAKES, TAKE_SECONDS, COUNT_IN_SECONDS = 10, 1.5, 0.5
 HIDDEN, EPOCHS, BATCH, LEARNING_RATE, SHIFT = 24, 80, 64, 8e-3, 0.15
 PARITY_WINDOWS = 48
 MOVEMENTS = 20
-GRACE_SECONDS = 0.5  # an event may come this long after its gesture's end
 
 
 @dataclass(frozen=True)
@@ -62,8 +59,8 @@ def demo(
     from .backend import prepare
 
     console = Console()
+    prepare()  # before anything is removed: TensorFlow may be missing
     _clear(out)
-    prepare()
     _say(
         console, 1, "A virtual wrist moves; the emulated board streams it", f"bitwave record emu: --out {out}/data ..."
     )
@@ -203,9 +200,7 @@ def _recognise(path: Path, seed: int, picture: Path, console: Console) -> Recogn
         def show(update: live.Update) -> None:
             bar.update(task, completed=int(update.elapsed_s))
             for event in update.events:
-                bar.console.print(
-                    f"   {event.time_s:6.2f} s  [b green]{event.label}[/b green]  {event.score / 255:.0%}"
-                )
+                bar.console.print(f"   {event.time_s:6.2f} s  [b green]{event.label}[/b green]  {event.score}/255")
 
         report = live.run(link, on_update=show, keep_samples=True)
         truth = link.truth
@@ -213,23 +208,15 @@ def _recognise(path: Path, seed: int, picture: Path, console: Console) -> Recogn
         picture, report.samples, report.rate_hz, report.events, report.labels,
         truth=truth, windows=report.windows, first=report.first, title=f"{STRANGER}, whom training never saw",
     )  # fmt: skip
-    return tally(truth, report.events, report.rate_hz)
+    return tally(truth, report)
 
 
-def tally(truth: Sequence[Interval], events: Sequence[LiveEvent], rate_hz: float) -> Recognised:
-    """Counts gestures that got their event, once, from their start to half a second after their end."""
-    gestures = [interval for interval in truth if interval.label not in BACKGROUND]
-    grace = round(GRACE_SECONDS * rate_hz)
-    open_gestures = list(gestures)
-    false = 0
-    for event in events:
-        for gesture in open_gestures:
-            if gesture.label == event.label and gesture.start <= event.sample < gesture.end + grace:
-                open_gestures.remove(gesture)
-                break
-        else:
-            false += 1
-    return Recognised(len(gestures), len(gestures) - len(open_gestures), false)
+def tally(truth: Sequence[Interval], report: LiveReport) -> Recognised:
+    """Gestures that got their event and events that nothing called for, by the rule of `bitwave.event_score`."""
+    from bitwave.event_score import score
+
+    found = score(truth, report.events, report.received, report.rate_hz, STRANGER, report.first).total
+    return Recognised(found.gestures, found.hits, found.events - found.hits)
 
 
 def _arena_bytes(image: bytes) -> int:

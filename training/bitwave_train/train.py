@@ -14,7 +14,7 @@ import numpy as np
 
 from bitwave.dataset import Damaged, Dataset, check_split, folds, hold_out
 from bitwave.dataset import Split as Indices
-from bitwave.errors import RecordingError, UsageError
+from bitwave.errors import RecordingError, UsageError, WriteError
 from bitwave.files import write_whole
 from bitwave.recording import Recording
 from bitwave.windowing import windows
@@ -47,7 +47,7 @@ def plan(
         dataset: the recordings.
         folder: where they were read from.
         settings: network and training.
-        window: samples; None takes one second, or the shortest recording where that is shorter.
+        window: samples; None takes one second, or the recordings' median length where that is shorter.
         hop: samples between windows; None takes a fifth of the window.
         split: how recordings are held out.
         damaged: what was done with damaged takes when the recordings were read.
@@ -58,6 +58,7 @@ def plan(
         RecordingError: there is one label only, a label has too few recordings, a channel never changes,
             or a recording is shorter than the window.
         LeakingSplit: the split is finer than the data allow.
+        UsageError: the hop is longer than the window.
     """
     if seeds > 1 and (split is None or split.kind == "none"):
         raise UsageError("several seeds are compared on what is held out: give --folds or --hold-out too")
@@ -66,9 +67,10 @@ def plan(
     for index, channel in enumerate(dataset.channels):
         if all(np.ptp(take.samples[:, index]) == 0 for take in dataset.recordings):
             raise RecordingError(f"{folder}: channel {channel} never changes within a take: a dead sensor?")
-    window = window or min(
-        round(DEFAULT_SECONDS * dataset.rate_hz), min(len(take.samples) for take in dataset.recordings)
-    )
+    usual = int(np.median([len(take.samples) for take in dataset.recordings]))
+    window = window or max(1, min(round(DEFAULT_SECONDS * dataset.rate_hz), usual))
+    if hop is not None and hop > window:
+        raise UsageError(f"--hop {hop} is longer than the window of {window} samples: gestures would fall between")
     config = RunConfig(
         dataset=str(folder),
         dataset_digest=dataset.digest,
@@ -199,8 +201,12 @@ def train_part(
 
 
 def write_keras(path: Path, network: Any) -> None:
-    """Saves a Keras model whole or not at all."""
+    """Saves a Keras model whole or not at all; raises `WriteError`."""
     with tempfile.TemporaryDirectory() as scratch:
         temporary = Path(scratch) / "model.keras"
-        network.save(temporary)
+        try:
+            network.save(temporary)
+        except OSError as error:
+            reason = error.strerror or str(error)
+            raise WriteError(f"{path} could not be written: no room in {scratch} ({reason})") from error
         write_whole(path, temporary.read_bytes())

@@ -96,10 +96,10 @@ def _print_table(report: ParityReport) -> None:
     console = Console()
     console.print(table)
     for name, reason in report.absent.items():
-        console.print(f"{name}: {reason}", style="dim")
+        console.print(f"{name}: {reason}", style="dim", markup=False)  # [verify] is an extra, not a style
 
 
 def _tally_text(tally: Tally) -> str:
     if not tally.compared:
         return "-"
-    return f"{tally.compared:,}" if not tally.mismatches else f"{tally.compared:,}, {tally.mismatches:,}"
+    return f"{tally.compared:,}" if not tally.mismatches else f"{tally.mismatches:,} of {tally.compared:,}"

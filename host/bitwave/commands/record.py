@@ -1,95 +1,173 @@
-"""`bitwave record`: takes off a board, with a count-in."""
+"""`bitwave record`: takes off a board, with a count-in, guided by a plan, or continuous."""
 
 from __future__ import annotations
 
-from collections.abc import Iterator
-from contextlib import contextmanager
+from collections.abc import Callable
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated
 
 import typer
 from rich.console import Console
-from rich.live import Live
-from rich.text import Text
 
 if TYPE_CHECKING:
-    from ..capture import CapturePlan, CaptureReport, Progress
+    from collections.abc import Sequence
+
+    from ..cues import CaptureReport, Cue, Progress
+    from ..guide import Plan
+    from ..links import Link
 
 
 def record(
     link: Annotated[str, typer.Argument(help="serial:PORT, ble:NAME, replay:FILE.csv or emu: (the virtual wrist).")],
-    label: Annotated[str, typer.Option(help="Gesture of these takes, like wave; idle and unknown are no gestures.")],
     participant: Annotated[str, typer.Option(help="Pseudonym like p01; never a real name, it is in every file.")],
     out: Annotated[Path, typer.Option(help="Folder of the data set; made where missing.")],
+    label: Annotated[
+        str | None, typer.Option(help="Gesture of these takes, like wave; idle and unknown are no gestures.")
+    ] = None,
+    plan: Annotated[
+        Path | None, typer.Option(help="Guided session: a TOML plan of labels and counts; asks for what is missing.")
+    ] = None,
+    continuous: Annotated[
+        bool, typer.Option(help="One long recording into OUT/streams, until --seconds, q or Ctrl-C; segment it later.")
+    ] = False,
+    redo: Annotated[bool, typer.Option(help="Move the label's last take aside (OUT/redone), then record.")] = False,
     session: Annotated[str, typer.Option(help="Name of this sitting.")] = "s01",
-    count: Annotated[int, typer.Option(min=1, help="Takes.")] = 10,
-    seconds: Annotated[float, typer.Option(min=0.05, help="Length of a take.")] = 1.5,
+    count: Annotated[int | None, typer.Option(min=1, help="Takes; 10, or 1 with --redo.")] = None,
+    seconds: Annotated[float | None, typer.Option(min=0.05, help="Length of a take; 1.5.")] = None,
     count_in: Annotated[float, typer.Option(min=0, help="Seconds of rest before each take.")] = 3.0,
     realtime: Annotated[bool, typer.Option(help="Slow emu: and replay: down to the clock on the wall.")] = False,
     as_json: Annotated[bool, typer.Option("--json", help="Print the report as one JSON document.")] = False,
 ) -> None:
-    """Record takes of one gesture, one file each, each written as soon as it is done."""
-    from .. import capture, links
+    """Record takes, one file each, each written as soon as it is done; while it runs, r does the last one again."""
+    from .. import links
+    from ..errors import UsageError
+    from ..guide import read_plan
+    from ..keyboard import keys
+    from .record_display import display
 
+    if plan is not None and (label or continuous or redo or count or seconds):
+        raise UsageError("--plan says labels, counts and seconds itself: leave --label, --count and the like out")
+    if plan is None and not label and not continuous:
+        raise UsageError("give the gesture with --label, or a guided session with --plan, or --continuous")
+    if continuous and (redo or count):
+        raise UsageError("--continuous records one long take: leave --redo and --count out")
+    guided = read_plan(plan) if plan else None
     console = Console(stderr=True, markup=False)  # names and paths may hold brackets
-    console.print(f"Participant {participant}: names are pseudonyms. Keep who is who out of this folder.")
-    plan = capture.CapturePlan(out, label, participant, session, count, seconds, count_in)
-    with links.open(link, realtime) as opened, _display(console, plan) as show:
-        opened.notice = console.print
-        report = capture.record(opened, plan, show)
-    if as_json:
-        typer.echo(_json(report))
+    make = _Maker(out, participant, session, console)
+    cues = make.guided(guided) if guided else make.plain(label or "", redo, count, seconds, count_in)
+    if not continuous and not cues:
+        console.print("Nothing is missing.")
         return
+    with links.open(link, realtime) as opened:
+        opened.notice = console.print
+        console.print(f"Participant {participant}: names are pseudonyms. Keep who is who out of this folder.")
+        with keys() as typed, display(console, typed is not None) as show:
+            if continuous:
+                report = make.continuous(opened, label, seconds, show, typed)
+            else:
+                report = make.takes(opened, cues, show, typed)
+    if as_json:
+        typer.echo(_json(report, opened.losses, make.missing(guided) if guided else None))
+        return
+    for name in report.recovered:
+        console.print(f"{name}: half recorded when an earlier run was cut off; kept, marked as incomplete")
+    if guided:
+        make.show_missing(guided)
     console.print(
-        f"{len(report.recordings)} takes of {label} in {out}: {report.lost} samples lost, "
-        f"{report.crc_errors} CRC errors, {report.clipped} samples clipped"
+        f"{len(report.recordings)} takes in {out}: {report.lost} samples lost, {report.crc_errors} CRC errors, "
+        f"{report.clipped} samples clipped, {len(report.redone)} done again"
     )
 
 
-@contextmanager
-def _display(console: Console, plan: CapturePlan) -> Iterator[Display]:
-    display = Display(plan)
-    with Live(display.text, console=console, refresh_per_second=10, transient=True) as live:
-        display.live = live
-        yield display
+class _Maker:
+    """What the ways to record share."""
+
+    def __init__(self, out: Path, participant: str, session: str, console: Console) -> None:
+        self.out = out
+        self.participant = participant
+        self.session = session
+        self.console = console
+
+    def plain(self, label: str, redo: bool, count: int | None, seconds: float | None, count_in: float) -> Sequence[Cue]:
+        """Takes of one label."""
+        from ..cues import Cue
+
+        if redo:
+            self._withdraw(label)
+        return [Cue(label, seconds or 1.5, count_in)] * (count or (1 if redo else 10))
+
+    def _withdraw(self, label: str) -> None:
+        from ..errors import UsageError
+        from ..keeping import withdraw
+        from ..recording import next_number, read
+        from ..session import read_session
+
+        number = next_number(self.out, label, self.participant, self.session) - 1
+        if number == 0:
+            raise UsageError(f"{self.out} has no take of {label} by {self.participant} in {self.session} to redo")
+        take = read(self.out / f"{label}.{self.participant}.{self.session}.{number}.csv")
+        withdraw(self.out, read_session(self.out / f"{self.participant}.{self.session}.json"), take)
+        self.console.print(f"{take.name} is in {self.out / 'redone'}")
+
+    def guided(self, plan: Plan) -> Sequence[Cue]:
+        """What the plan misses of this participant, shuffled."""
+        from ..guide import shuffled
+
+        self.show_missing(plan)
+        return shuffled(plan, self.participant, self.session, self.missing(plan)[self.participant])
+
+    def missing(self, plan: Plan) -> dict[str, dict[str, int]]:
+        """Takes still to be made, by participant and label."""
+        from ..guide import missing, people, recorded
+
+        found = recorded(self.out)
+        return missing(plan, found, people(plan, found, self.participant))
+
+    def show_missing(self, plan: Plan) -> None:
+        """Draws the table of what is missing."""
+        from rich.table import Table
+
+        left = self.missing(plan)
+        table = Table("label", *left, title="Takes still missing")
+        for label, wanted in plan.labels.items():
+            table.add_row(label, *(f"{left[who][label]} of {wanted.count}" for who in left))
+        self.console.print(table)
+
+    def takes(
+        self, link: Link, cues: Sequence[Cue], show: Callable[[Progress], None], typed: Callable[[], str] | None
+    ) -> CaptureReport:
+        """Records takes."""
+        from ..capture import record_cues
+
+        return record_cues(link, self.out, self.participant, self.session, cues, show, typed)
+
+    def continuous(
+        self,
+        link: Link,
+        label: str | None,
+        seconds: float | None,
+        show: Callable[[Progress], None],
+        typed: Callable[[], str] | None,
+    ) -> CaptureReport:
+        """Records one long take."""
+        from ..continuous import LABEL, LONGEST_S, record_continuous
+        from ..cues import Cue
+
+        cue = Cue(label or LABEL, seconds or LONGEST_S, 0.0)
+        return record_continuous(link, self.out, cue, self.participant, self.session, show, typed)
 
 
-class Display:
-    """One line that is alive: what to do now, and how the link is."""
-
-    def __init__(self, plan: CapturePlan) -> None:
-        self.plan = plan
-        self.live: Live | None = None
-        self.text = Text("waiting for the board")
-
-    def __call__(self, moment: Progress) -> None:
-        """Shows a moment."""
-        self.text = line(self.plan, moment)
-        if self.live is not None:
-            self.live.update(self.text)
-
-
-def line(plan: CapturePlan, moment: Progress) -> Text:
-    """The line of a moment."""
-    text = Text()
-    if moment.phase == "count-in":
-        left = max(0.0, plan.count_in_s - moment.elapsed_s)
-        text.append(f"{plan.label} in {left:3.1f} s  ", style="yellow")
-    elif moment.phase == "take":
-        text.append(f"{plan.label} NOW {moment.elapsed_s:4.1f}/{plan.seconds:g} s  ", style="bold green")
-    else:
-        text.append(f"{plan.label} saved  ", style="green")
-    text.append(f"take {moment.take}/{plan.count}  {moment.rate_hz:6.1f} Hz  ")
-    text.append(
-        f"lost {moment.lost}  CRC {moment.crc_errors}  ", style="red" if moment.lost or moment.crc_errors else ""
-    )
-    text.append(" ".join(f"{value:6d}" for value in moment.last), style="dim")
-    return text
-
-
-def _json(report: CaptureReport) -> str:
+def _json(report: CaptureReport, link_losses: int, missing: dict[str, dict[str, int]] | None) -> str:
     import json
 
     takes = [{"file": f"{r.name}.csv", "samples": len(r.samples), "lost": r.lost} for r in report.recordings]
-    told = {"takes": takes, "lost": report.lost, "crc_errors": report.crc_errors, "clipped": report.clipped}
-    return json.dumps(told)
+    told: dict[str, object] = {
+        "takes": takes,
+        "lost": report.lost,
+        "crc_errors": report.crc_errors,
+        "clipped": report.clipped,
+        "redone": list(report.redone),
+        "recovered": list(report.recovered),
+        "link_losses": link_losses,
+    }
+    return json.dumps(told if missing is None else told | {"missing": missing})

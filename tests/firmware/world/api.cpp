@@ -2,6 +2,7 @@
  * library with the flash of the last. */
 #include <Arduino.h>
 
+#include <algorithm>
 #include <cstring>
 
 #include "../../../firmware/nano33ble/config.h"
@@ -19,7 +20,7 @@ constexpr size_t FLASH_SIZE = config::FLASH_END - config::SLOTS_START;
 
 size_t drain(std::vector<uint8_t> &from, uint8_t *out, size_t capacity) {
     const size_t size = from.size() < capacity ? from.size() : capacity;
-    std::memcpy(out, from.data(), size);
+    std::copy(from.begin(), from.begin() + static_cast<std::ptrdiff_t>(size), out);
     from.erase(from.begin(), from.begin() + static_cast<std::ptrdiff_t>(size));
     return size;
 }
@@ -120,7 +121,7 @@ void world_ble_disconnect() { radio.disconnect(); }
 void world_ble_subscribe(int characteristic, int on) { radio.subscribe(characteristic, on != 0); }
 
 void world_ble_write(int characteristic, const uint8_t *bytes, size_t size, int with_response) {
-    radio.write({characteristic, with_response != 0, std::vector<uint8_t>(bytes, bytes + size)});
+    radio.write({0, characteristic, with_response != 0, std::vector<uint8_t>(bytes, bytes + size)});
 }
 
 size_t world_ble_read(int characteristic, uint8_t *out, size_t capacity) {

@@ -3,6 +3,7 @@
 #include <ArduinoBLE.h>
 #include <utility/HCI.h>
 
+#include <algorithm>
 #include <cstring>
 #include <memory>
 
@@ -23,6 +24,7 @@ namespace {
 constexpr size_t RING = 256;
 constexpr size_t OVERHEAD = 12; /* HCI, L2CAP and ATT headers of a write */
 constexpr int ATT_HEADER = 3;
+constexpr uint64_t PACKET_US = 2500; /* on the air, at 1 Mbit/s, with its acknowledgement */
 
 HCIClass hci;
 BLELocalDevice device;
@@ -66,6 +68,7 @@ void Radio::disconnect() {
     on_air_ = 0; /* they never leave, and nobody says so: _pendingPkt stays */
     answer_due_ = false;
     outbox_.clear();
+    arriving_.clear();
 }
 
 void Radio::subscribe(int characteristic, bool on) {
@@ -77,7 +80,7 @@ void Radio::write(Packet packet) { outbox_.push_back(std::move(packet)); }
 size_t Radio::value(int characteristic, uint8_t out[], size_t capacity) const {
     const std::vector<uint8_t> &value = characteristics()[static_cast<size_t>(characteristic)]->value;
     const size_t size = value.size() < capacity ? value.size() : capacity;
-    std::memcpy(out, value.data(), size);
+    std::copy(value.begin(), value.begin() + static_cast<std::ptrdiff_t>(size), out);
     return size;
 }
 
@@ -88,17 +91,24 @@ void Radio::connection_event() {
     on_air_ -= left;
     hci._pendingPkt = static_cast<uint8_t>(hci._pendingPkt > left ? hci._pendingPkt - left : 0);
     for (int i = 0; i < per_event_ && !outbox_.empty() && !answer_due_; ++i) {
-        Packet packet = std::move(outbox_.front());
+        answer_due_ = outbox_.front().with_response;
+        outbox_.front().at_us = next_event_us_ + static_cast<uint64_t>(i) * PACKET_US;
+        arriving_.push_back(std::move(outbox_.front()));
         outbox_.pop_front();
-        answer_due_ = packet.with_response;
-        const size_t size = packet.bytes.size() + OVERHEAD;
+    }
+}
+
+/* What comes while the library does not look piles up in its ring, and is dropped beyond that. */
+void Radio::receive() {
+    for (; !arriving_.empty() && arriving_.front().at_us <= scheduler::now_us(); arriving_.pop_front()) {
+        const size_t size = arriving_.front().bytes.size() + OVERHEAD;
         if (ring_bytes_ + size > RING) {
             ++dropped;
             answer_due_ = false;
             continue;
         }
         ring_bytes_ += size;
-        ring_.push_back(std::move(packet));
+        ring_.push_back(std::move(arriving_.front()));
     }
 }
 
@@ -139,6 +149,9 @@ uint64_t Radio::next_traffic() const {
     if (gone_ || found_ || !ring_.empty()) {
         return scheduler::now_us();
     }
+    if (!arriving_.empty()) {
+        return arriving_.front().at_us;
+    }
     return connected_ && (on_air_ > 0 || !outbox_.empty()) ? next_event_us_ : scheduler::NEVER;
 }
 
@@ -149,9 +162,10 @@ void Radio::poll(uint64_t timeout_us) {
         scheduler::wait(traffic < end ? traffic : end, [this] { return gone_ || found_; });
     }
     while (connected_ && next_event_us_ <= scheduler::now_us()) {
-        next_event_us_ += interval_us_;
         connection_event();
+        next_event_us_ += interval_us_;
     }
+    receive();
     if (!polling_) {
         polling_ = true;
         deliver();

@@ -10,6 +10,7 @@
 class Radio {
 public:
     struct Packet {
+        uint64_t at_us; /* when it is received */
         int characteristic; /* index in the order of their making */
         bool with_response;
         std::vector<uint8_t> bytes;
@@ -37,6 +38,7 @@ public:
 
 private:
     void connection_event();
+    void receive();
     void deliver();
     uint64_t next_traffic() const;
 
@@ -50,6 +52,7 @@ private:
     int on_air_ = 0; /* packets of this connection that wait in the controller */
     bool answer_due_ = false;
     std::deque<Packet> outbox_; /* the central's */
+    std::deque<Packet> arriving_; /* in the connection event that runs */
     std::deque<Packet> ring_;
     size_t ring_bytes_ = 0;
     bool polling_ = false;

@@ -442,7 +442,7 @@ BW_MUST_CHECK bw_status bw_slots_finish(bw_slots *slots);
 
 void bw_slots_abort(bw_slots *slots);
 
-/* Gives up the active slot for the next older valid one, or for the built-in model. */
+/* Gives up the active slot for the next older valid one, or for the built-in model; ends an update. */
 BW_MUST_CHECK bw_status bw_slots_rollback(bw_slots *slots);
 
 /* ---- wire: payloads to frames and back ---------------------------------------------------------------------------- */

@@ -25,8 +25,32 @@ static uint32_t queue_take_size(bw_app_link *link) {
     return low | (uint32_t)queue_take(link) << 8;
 }
 
+static uint8_t queue_at(const bw_app_link *link, uint32_t offset) {
+    return link->queue[(link->queue_head + offset) % BW_APP_QUEUE];
+}
+
+static uint32_t record_size(const bw_app_link *link, uint32_t offset) {
+    return BW_RECORD_OVERHEAD + (queue_at(link, offset) | (uint32_t)queue_at(link, offset + 1u) << 8);
+}
+
+/* Where the oldest frame of a type waits; queue_used: nowhere. */
+static uint32_t oldest_of(const bw_app_link *link, bw_frame_type type) {
+    uint32_t offset = 0;
+    while (offset < link->queue_used && queue_at(link, offset + BW_RECORD_OVERHEAD) != (uint8_t)type) {
+        offset += record_size(link, offset);
+    }
+    return offset;
+}
+
+/* Streams give way before what is said only once: a slow link loses samples, then scores, before events and answers. */
 static void drop_oldest(bw_app_link *link) {
-    const uint32_t size = queue_take_size(link);
+    uint32_t offset = oldest_of(link, BW_FRAME_SAMPLES);
+    offset = offset < link->queue_used ? offset : oldest_of(link, BW_FRAME_SCORES);
+    offset = offset < link->queue_used ? offset : 0;
+    const uint32_t size = record_size(link, offset);
+    while (offset-- > 0) { /* what is older moves up over it */
+        link->queue[(link->queue_head + offset + size) % BW_APP_QUEUE] = queue_at(link, offset);
+    }
     link->queue_head = (link->queue_head + size) % BW_APP_QUEUE;
     link->queue_used -= size;
     ++link->dropped_frames;

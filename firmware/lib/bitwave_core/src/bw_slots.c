@@ -230,6 +230,7 @@ bw_status bw_slots_rollback(bw_slots *slots) {
     if (slots->active == BW_BUILT_IN) {
         return slots->flash == NULL ? BW_NO_SLOTS : BW_NOTHING_OLDER;
     }
+    bw_slots_abort(slots); /* it may be about to fill the very slot that becomes active */
     const bw_flash *flash = slots->flash;
     const bw_status status =
         flash->program(flash->context, slots->active, CHECK_AT * sizeof revoked, &revoked, 1);

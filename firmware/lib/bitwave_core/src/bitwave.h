@@ -1,0 +1,2 @@
+/* The Arduino IDE looks for a library's headers here alone. */
+#include "../include/bitwave.h"

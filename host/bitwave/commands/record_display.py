@@ -1,0 +1,80 @@
+"""What a person sees while recording: what to do now, how the link is, and the live signal."""
+
+from __future__ import annotations
+
+import math
+from collections import deque
+from collections.abc import Iterator
+from contextlib import contextmanager
+from typing import TYPE_CHECKING
+
+from rich.console import Console, Group
+from rich.live import Live
+from rich.text import Text
+
+if TYPE_CHECKING:
+    from ..cues import Progress
+
+BARS = " ▁▂▃▄▅▆▇█"
+WIDTH = 60  # moments of the signal that are shown
+FULL = (32768.0, 16384.0)  # counts of the highest bar: acceleration, angular rate
+
+
+@contextmanager
+def display(console: Console, keys: bool) -> Iterator[Display]:
+    """A few lines that are alive."""
+    shown = Display(keys)
+    with Live(Text("waiting for the board"), console=console, refresh_per_second=10, transient=True) as live:
+        shown.live = live
+        yield shown
+
+
+class Display:
+    """Shows moments; `keys` says whether a keyboard listens."""
+
+    def __init__(self, keys: bool = False) -> None:
+        self.keys = keys
+        self.live: Live | None = None
+        self.signal: deque[tuple[float, float]] = deque(maxlen=WIDTH)
+
+    def __call__(self, moment: Progress) -> None:
+        """Shows a moment."""
+        self.signal.append((math.hypot(*moment.last[:3]), math.hypot(*moment.last[3:6])))
+        if self.live is not None:
+            self.live.update(Group(line(moment), *self._signal(), *([Text(HINT, style="dim")] if self.keys else [])))
+
+    def _signal(self) -> list[Text]:
+        accel, rate = zip(*self.signal, strict=True)
+        return [
+            Text(f"|a| {spark(accel, FULL[0])}", style="cyan"),
+            Text(f"|w| {spark(rate, FULL[1])}", style="magenta"),
+        ]
+
+
+HINT = "r: do the last take again   q: stop after this one"
+
+
+def spark(values: tuple[float, ...], full: float) -> str:
+    """A line of bars, one a value; the highest stands for `full` and above."""
+    return "".join(BARS[min(len(BARS) - 1, int(value * len(BARS) / full))] for value in values)
+
+
+def line(moment: Progress) -> Text:
+    """What to do now, and how the link is."""
+    cue = moment.cue
+    text = Text()
+    if moment.phase == "count-in":
+        left = max(0.0, cue.count_in_s - moment.elapsed_s)
+        text.append(f"{cue.label} in {left:3.1f} s  ", style="yellow")
+    elif moment.phase == "take":
+        text.append(f"{cue.label} NOW {moment.elapsed_s:4.1f}/{cue.seconds:g} s  ", style="bold green")
+    elif moment.phase == "over":
+        text.append("all done; r does the last one again  ", style="green")
+    else:
+        text.append(f"{cue.label} {'moved aside' if moment.phase == 'redo' else 'saved'}  ", style="green")
+    if cue.say and moment.phase in ("count-in", "take"):
+        text.append(f"({cue.say})  ", style="italic")
+    text.append(f"take {moment.take}/{moment.of}  {moment.rate_hz:6.1f} Hz  ")
+    for word, number in (("lost", moment.lost), ("CRC", moment.crc_errors), ("clipped", moment.clipped)):
+        text.append(f"{word} {number}  ", style="red" if number else "")
+    return text
