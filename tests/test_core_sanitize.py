@@ -10,11 +10,23 @@ import pytest
 
 from bitwave import image
 from ccode import program, run
-from models import random_model
+from models import Shape, random_model
 
 SHAPES: dict[str, dict[str, Any]] = {
     "two-layers": {"channels": 3, "hidden": (7, 4), "dense": (6, 5), "per_channel": True, "hop": 5, "metadata": True},
     "ordinary": {"channels": 6, "hidden": (24,), "dense": (5,), "hop": 3, "metadata": True},
+    "branches": {
+        "channels": 5,
+        "branches": (
+            Shape(0, 3, (6,), "attention", (5, 4, 2)),
+            Shape(3, 2, (3, 9), "mean"),
+            Shape(1, 4, (4,), "last", (3, 3, 3)),
+        ),
+        "dense": (5,),
+        "hop": 5,
+        "metadata": True,
+        "packable": True,
+    },
     "network-only": {"channels": 1, "hidden": (1,), "dense": (1,), "softmax": False},
 }
 
@@ -41,9 +53,10 @@ def test_forged_images_are_refused_or_harmless(attack: Path, packed: Path, seed:
     assert 0 < int(told[0]) < int(told[2]), "both kinds must occur"
 
 
-def test_app_survives_noise(attack: Path, tmp_path: Path) -> None:
+@pytest.mark.parametrize("shape", ["two-layers", "branches"])
+def test_app_survives_noise(attack: Path, tmp_path: Path, shape: str) -> None:
     path = tmp_path / "model.bwi"
-    path.write_bytes(image.build(random_model(3, steps=12, **SHAPES["two-layers"])))
+    path.write_bytes(image.build(random_model(3, steps=12, **SHAPES[shape])))
     told = run([attack, "talk", path, "5", "20000"]).split()
     assert int(told[0]) > 0 and int(told[2]) > 0, "drops and damaged frames must occur"
 

@@ -124,7 +124,8 @@ def test_exported_text_compiles_for_the_board(name: str, own: Path, tmp_path: Pa
 
 def test_text_for_another_core_does_not_compile(own: Path, tmp_path: Path) -> None:
     done(own, "--out", tmp_path)
-    newer = (CORE / "include/bitwave.h").read_text().replace("#define BW_IMAGE_ABI 2\n", "#define BW_IMAGE_ABI 3\n")
+    own_abi, other_abi = (f"#define BW_IMAGE_ABI {abi}\n" for abi in (image.ABI, image.ABI + 1))
+    newer = (CORE / "include/bitwave.h").read_text().replace(own_abi, other_abi)
     (tmp_path / "bitwave.h").write_text(newer)
     command = [*compiler("gcc"), "-std=c99", "-I.", "-c", "bitwave_model.c"]
     result = subprocess.run(command, cwd=tmp_path, capture_output=True, text=True, check=False)

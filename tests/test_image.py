@@ -11,11 +11,12 @@ from typing import Any
 import numpy as np
 import pytest
 
-from bitwave import core, image, simulator
+from bitwave import core, image, ranges, simulator, tflite_flow, tflite_ops
 from bitwave.core import HostCore
 from bitwave.errors import ImageError, ModelError
 from ccode import CORE
-from models import random_model
+from models import Shape, random_model
+from support import need
 
 HEADER = (CORE / "include/bitwave.h").read_text()
 ORDINARY: dict[str, Any] = {
@@ -30,11 +31,19 @@ def header_number(name: str) -> int:
 
 
 def test_constants_are_those_of_the_header() -> None:
+    need("unicorn", "elftools")
+    from bitwave.emulator import engine
+
     assert header_number("BW_IMAGE_ABI") == image.ABI
     assert header_number("BW_MAX_LANES") == image.MAX_LANES
     assert header_number("BW_MAX_WIDTH") == image.MAX_WIDTH
     assert header_number("BW_MAX_LABELS") == core.MAX_LABELS
-    assert header_number("BW_MAX_LAYERS") == core.MAX_LAYERS
+    assert header_number("BW_MAX_LAYERS") == core.MAX_LAYERS == image.MAX_LAYERS == engine._MAX_LAYERS
+    assert header_number("BW_MAX_BRANCHES") == image.MAX_BRANCHES == tflite_flow.MAX_BRANCHES
+    assert header_number("BW_MAX_INPUTS") == tflite_ops.MAX_INPUTS
+    assert header_number("BW_MAX_KERNEL") == tflite_ops.MAX_KERNEL
+    assert header_number("BW_MAX_STRIDE") == tflite_ops.MAX_STRIDE
+    assert header_number("BW_MAX_ATTENTION") == ranges.MAX_ATTENTION_STEPS
 
 
 def test_status_texts_are_those_of_the_header() -> None:
@@ -90,27 +99,40 @@ FORGERIES = {
     "too many lanes": (34, struct.pack("<H", 1)),
     "no channels": (36, b"\0"),
     "other channels than the layer's": (36, b"\5"),
-    "no layer": (37, b"\0"),
-    "three layers": (37, b"\3"),
+    "no branch": (37, b"\0"),
+    "more branches": (37, b"\2"),
+    "five branches": (37, b"\5"),
     "no dense layer": (38, b"\0"),
     "other classes than the head's": (39, b"\4"),
     "reserved bytes in use": (54, b"\1"),
-    "other inputs": (56, b"\7"),
-    "no hidden units": (57, b"\0"),
-    "a cell scale below range": (60, struct.pack("<b", -30)),
-    "a cell scale above range": (60, b"\3"),
-    "another layout": (61, b"\2"),
-    "plain weights, which take another size": (61, b"\0"),
-    "a negative clip": (62, struct.pack("<h", -1)),
-    "a mantissa below range": (64, struct.pack("<i", (1 << 30) - 1)),
-    "a negative mantissa": (64, struct.pack("<i", -(1 << 30))),
-    "a shift below range": (68, struct.pack("<i", -32)),
-    "a shift so far left that sums overflow": (68, struct.pack("<i", 20)),
-    "an output scale that shifts left": (132, struct.pack("<i", 1)),
-    "a bias that makes sums overflow": (136 + 3072, struct.pack("<i", 2**31 - 256)),
-    "a bias of -2**31": (136 + 3072, struct.pack("<i", -(2**31))),
-    "a bias that is not folded": (136 + 3072, b"\1"),
-    "a pair's weight out of all proportion": (136, struct.pack("<h", 32767)),
+    "channels behind the last": (56, b"\1"),
+    "no channels of a branch": (57, b"\0"),
+    "no layer": (58, b"\0"),
+    "two layers": (58, b"\2"),
+    "three layers": (58, b"\3"),
+    "a mean without its scale": (59, b"\1"),
+    "unknown pooling": (59, b"\3"),
+    "a convolution that is not there": (60, b"\1"),
+    "a kernel without convolution": (61, b"\2"),
+    "no kernel": (61, b"\0"),
+    "a stride without convolution": (62, b"\2"),
+    "a zero point without pooling": (63, b"\1"),
+    "other inputs": (64, b"\7"),
+    "no hidden units": (65, b"\0"),
+    "a cell scale below range": (68, struct.pack("<b", -30)),
+    "a cell scale above range": (68, b"\3"),
+    "another layout": (69, b"\2"),
+    "plain weights, which take another size": (69, b"\0"),
+    "a negative clip": (70, struct.pack("<h", -1)),
+    "a mantissa below range": (72, struct.pack("<i", (1 << 30) - 1)),
+    "a negative mantissa": (72, struct.pack("<i", -(1 << 30))),
+    "a shift below range": (76, struct.pack("<i", -32)),
+    "a shift so far left that sums overflow": (76, struct.pack("<i", 20)),
+    "an output scale that shifts left": (140, struct.pack("<i", 1)),
+    "a bias that makes sums overflow": (144 + 3072, struct.pack("<i", 2**31 - 256)),
+    "a bias of -2**31": (144 + 3072, struct.pack("<i", -(2**31))),
+    "a bias that is not folded": (144 + 3072, b"\1"),
+    "a pair's weight out of all proportion": (144, struct.pack("<h", 32767)),
 }
 
 
@@ -122,6 +144,63 @@ def test_forged_numbers_are_refused_though_the_crc_is_right(what: str) -> None:
     forged = image.with_crc(packed[:at] + content + packed[at + len(content) :])
     with pytest.raises(ImageError):
         HostCore(forged)
+
+
+FUSED: dict[str, Any] = {
+    "steps": 20,
+    "channels": 6,
+    "branches": (Shape(0, 3, (5,), "attention", (4, 5, 2)), Shape(2, 4, (6, 3), "mean")),
+    "dense": (3,),
+    "per_channel": True,
+}
+
+
+def test_forged_branches_are_refused_though_the_crc_is_right() -> None:
+    model = random_model(1, **FUSED)
+    packed = image.build(model)
+    assert HostCore(packed).self_test()
+    first, second = (image._branch(branch) for branch in model.branches)
+    conv, second_at = 56 + 8, 56 + len(first)
+    assert packed[56 : second_at + len(second)] == first + second
+    pool, mean = second_at - 8 - len(image._dense(model.branches[0].pool.score)) - 12, second_at + len(second) - 8
+    softmax = second_at - 12
+    forgeries = {
+        "kernel": (61, b"\4"),
+        "kernel longer than the window": (61, b"\x15"),
+        "stride 0": (62, b"\0"),
+        "stride 17": (62, b"\x11"),
+        "inputs of the convolution": (conv, b"\x0e"),
+        "too many inputs": (conv, struct.pack("<H", 1021)),
+        "outputs of the convolution": (conv + 2, b"\3"),
+        "scale of the weighted sum": (pool, struct.pack("<i", 1)),
+        "weighted sums that overflow": (pool + 4, struct.pack("<i", 16)),
+        "inputs of the score": (pool + 8, b"\4"),
+        "two scores": (pool + 8 + 2, b"\2"),
+        "softmax": (softmax, struct.pack("<i", 5)),
+        "no second branch's channels": (second_at + 1, b"\0"),
+        "channels behind the last": (second_at, b"\3"),
+        "mean as last step": (second_at + 3, b"\0"),
+        "mean as attention": (second_at + 3, b"\2"),
+        "means that overflow": (mean + 4, struct.pack("<i", 23)),
+        "mantissa of the mean": (mean, struct.pack("<i", 3)),
+        "window shorter than the kernel": (32, struct.pack("<H", 4)),
+    }
+    for what, (at, content) in forgeries.items():
+        assert packed[at : at + len(content)] != content, what
+        forged = image.with_crc(packed[:at] + content + packed[at + len(content) :])
+        with pytest.raises(ImageError, match="cannot run"):
+            HostCore(forged)
+
+
+def test_attention_over_more_steps_than_its_softmax_can_sum_is_refused() -> None:
+    packed = image.build(random_model(1, **{**FUSED, "branches": (Shape(0, 6, (5,), "attention", (4, 5, 2)),)}))
+    for window, steps in ((1025, 511), (1026, 511), (1027, 512)):
+        forged = image.with_crc(packed[:32] + struct.pack("<H", window) + packed[34:])
+        if steps <= ranges.MAX_ATTENTION_STEPS:
+            assert HostCore(forged).steps == window
+        else:
+            with pytest.raises(ImageError, match="cannot run"):
+                HostCore(forged)
 
 
 def test_a_forged_label_or_decision_is_refused() -> None:

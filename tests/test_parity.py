@@ -34,6 +34,20 @@ CASES = {
     "two odd layers": tflite_build.write(
         models.random_model(8, steps=37, channels=5, hidden=(17, 11), dense=(7, 3), per_channel=True, drive=4.0)
     ),
+    "a branch per sensor": tflite_build.write(
+        models.random_model(
+            10,
+            steps=60,
+            channels=9,
+            branches=(
+                models.Shape(0, 3, (24,), "attention", (16, 5, 2)),
+                models.Shape(3, 3, (13, 8), "mean", (7, 4, 3)),
+                models.Shape(6, 3, (9,), "last"),
+            ),
+            dense=(11, 5),
+            packable=True,
+        )
+    ),
     "of the converter": models.ONE_LAYER.read_bytes(),
     "two layers of the converter": models.TWO_LAYERS.read_bytes(),
     "two branches of the converter": models.TWO_BRANCHES.read_bytes(),
@@ -46,7 +60,8 @@ def test_every_engine_computes_the_same_bits(name: str) -> None:
     need("tflite_micro", "unicorn", "elftools", "arm-none-eabi-gcc")
     data = CASES[name]
     model = read_model(data)
-    per_window = model.steps * sum(lstm.hidden for lstm in model.lstm)
+    steps = model.layer_steps(model.steps)
+    per_window = sum(count * lstm.hidden for count, lstm in zip(steps, model.lstm, strict=True))
     windows = random_windows(model, 100_000 // per_window + 1)
     report = parity.compare(data, windows, MUST_AGREE)
     assert report.reference == "tflite-micro" and not report.absent

@@ -26,6 +26,10 @@ from takes import take
 DATA = tflite_build.write(
     models.random_model(11, steps=40, channels=6, hidden=(24, 7), dense=(5,), metadata=True, hop=8)
 )
+BRANCHES = (models.Shape(0, 3, (9,), "attention", (8, 5, 2)), models.Shape(2, 4, (6, 5), "mean", (4, 4, 3)))
+FUSED = tflite_build.write(
+    models.random_model(12, steps=40, channels=6, branches=BRANCHES, dense=(5,), metadata=True, hop=8)
+)
 MODEL = read_model(DATA)
 WINDOWS = random_windows(MODEL, 3)
 
@@ -42,6 +46,21 @@ def assert_equal_to_the_simulator(link: links.Link) -> None:
     wanted = Simulator(MODEL).run(WINDOWS)
     assert np.array_equal(found.scores, wanted.scores)
     for layer in range(2):
+        assert np.array_equal(found.hidden[layer], wanted.hidden[layer])
+        assert np.array_equal(found.cell[layer], wanted.cell[layer])
+
+
+def test_layers_that_step_with_every_second_or_third_sample(tmp_path: Path) -> None:
+    need("unicorn", "elftools")
+    path = tmp_path / "model.tflite"
+    path.write_bytes(FUSED)
+    model = read_model(FUSED)
+    windows = random_windows(model, 3)
+    with links.open(f"emu:?model={path}") as link:
+        found = BoardEngine(link, FUSED, model).run(windows)
+    wanted = Simulator(model).run(windows)
+    assert np.array_equal(found.scores, wanted.scores)
+    for layer in range(3):
         assert np.array_equal(found.hidden[layer], wanted.hidden[layer])
         assert np.array_equal(found.cell[layer], wanted.cell[layer])
 

@@ -44,8 +44,7 @@ MAX_WIDTH = 255  # BW_MAX_WIDTH
 MAX_BRANCHES = 4  # BW_MAX_BRANCHES
 MAX_LAYERS = 8  # BW_MAX_LAYERS
 GROUP = 8  # BW_GROUP
-BLOCK = 32  # columns of a block of packed weights
-MAX_FAST_COLUMNS = 2 * BLOCK
+MAX_FAST_COLUMNS = 64  # 4 * BW_DSP_QUADS
 MAX_PACKED_SUM = 2**23 - 1
 FAST_LEFT, FAST_RIGHT = 7, 5  # bits that the fast kernels shift at most
 FAST_CELL_EXPONENTS = range(-15, -2)
@@ -268,7 +267,7 @@ def _lstm(lstm: Lstm) -> bytes:
 def _quad_columns(columns: int, pair: bool) -> int:
     """How many columns go into quads, not counting padding; a rest of one or two may make a pair."""
     rest = columns % 4
-    return columns - rest if pair and rest in (1, 2) and columns <= BLOCK + 2 else columns
+    return columns - rest if pair and rest in (1, 2) else columns
 
 
 def _grouped(weights: Int8Array) -> npt.NDArray[np.int32]:
@@ -291,9 +290,8 @@ def _packed_weights(weights: Int8Array, may_have_pair: bool) -> bytes:
     if columns > quads:
         pair = np.zeros((*grouped.shape[:2], 1, GROUP, 2), np.int32)
         pair[:, :, 0, :, : columns - quads] = grouped[..., quads:]
-        return np.concatenate((pair, words), axis=2).astype("<i2").tobytes()
-    blocks = (words[:, :, : BLOCK // 4], words[:, :, BLOCK // 4 :])
-    return b"".join(block.astype("<i2").tobytes() for block in blocks)
+        words = np.concatenate((pair, words), axis=2)
+    return words.astype("<i2").tobytes()
 
 
 def _folded_bias(lstm: Lstm) -> npt.NDArray[np.int64]:

@@ -222,7 +222,7 @@ def _compare_second_way(report: EngineReport, name: str, reference: _Reference) 
 def count_differences(report: EngineReport, name: str, reference: Outputs, outputs: Outputs, window: int) -> None:
     """Adds one batch, whose first window has the number ``window``, to a report; kinds that one lacks are left out."""
     found: list[Difference] = []
-    steps = reference.hidden[0].shape[1] if reference.hidden else 1
+    steps = max((layer.shape[1] for layer in reference.hidden), default=1)
     pairs: list[tuple[str, int, npt.NDArray[Any], npt.NDArray[Any]]] = []
     for kind in ("hidden", "cell"):
         layers = zip(getattr(reference, kind), getattr(outputs, kind), strict=False)

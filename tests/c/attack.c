@@ -80,18 +80,28 @@ static void flips(uint8_t *image, size_t size) {
     }
 }
 
+/* So many that every layer makes a step, and not more than the window that pooling has room for. */
+static uint32_t steps_for(const bw_model *model) {
+    uint32_t steps = 5;
+    for (uint32_t i = 0; i < model->branches; ++i) {
+        steps = model->branch[i].kernel > steps ? model->branch[i].kernel : steps;
+    }
+    return steps < model->window ? steps : model->window;
+}
+
 static void exercise(const bw_model *model) {
     const size_t network_size = bw_network_arena_size(model, 1);
     const size_t recognizer_size = bw_recognizer_arena_size(model);
     void *network_arena = block(network_size);
     void *recognizer_arena = block(recognizer_size);
-    int8_t *window = block((size_t)5 * model->channels);
+    const uint32_t steps = steps_for(model);
+    int8_t *window = block((size_t)steps * model->channels);
     int8_t *scores = block(model->classes);
     int16_t *sample = block(model->channels * sizeof *sample);
-    for (size_t i = 0; i < (size_t)5 * model->channels; ++i) {
+    for (size_t i = 0; i < (size_t)steps * model->channels; ++i) {
         window[i] = (int8_t)((int)random_below(256) - 128);
     }
-    must(bw_network_classify(model, network_arena, network_size, window, 5, scores, NULL), "classify");
+    must(bw_network_classify(model, network_arena, network_size, window, steps, scores, NULL), "classify");
     const bw_status known = bw_self_test(model, network_arena, network_size);
     if (known != BW_OK && known != BW_SELF_TEST_FAILED) {
         fail("self-test", (size_t)known);

@@ -4,19 +4,19 @@
 
 #include "bitwave.h"
 
-#if BW_IMAGE_ABI != 1
+#if BW_IMAGE_ABI != 2
 #error "this model was exported for another version of the core; run: bitwave export"
 #endif
 
-#define BITWAVE_MODEL_SIZE 3836u /* bytes */
+#define BITWAVE_MODEL_SIZE 4028u /* bytes */
 #define BITWAVE_MODEL_WINDOW 119 /* samples */
 #define BITWAVE_MODEL_HOP 24 /* samples between windows */
 #define BITWAVE_MODEL_CHANNELS 6
 #define BITWAVE_MODEL_CLASSES 8
 #define BITWAVE_MODEL_RATE_MHZ 119000u /* samples per 1000 s */
-#define BITWAVE_MODEL_NETWORK_ARENA 312u /* bytes for bw_network_classify() */
-#define BITWAVE_MODEL_RECOGNIZER_ARENA 640u /* bytes for bw_recognizer_init() */
-#define BITWAVE_MODEL_APP_ARENA 952u /* bytes for bw_app_init() */
+#define BITWAVE_MODEL_NETWORK_ARENA 1040u /* bytes for bw_network_classify() */
+#define BITWAVE_MODEL_RECOGNIZER_ARENA 1392u /* bytes for bw_recognizer_init() */
+#define BITWAVE_MODEL_APP_ARENA 2432u /* bytes for bw_app_init() */
 
 /* Values of bw_event.label. */
 enum {

@@ -2,7 +2,8 @@
 
 from __future__ import annotations
 
-from contextlib import ExitStack
+from collections.abc import Iterator
+from contextlib import ExitStack, contextmanager
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated
 
@@ -10,7 +11,7 @@ import typer
 
 if TYPE_CHECKING:
     from ..engines import Engine
-    from ..parity import ParityReport, Tally
+    from ..parity import ParityReport, Progress, Tally
     from ..quantmodel import QuantModel
 
 DEFAULT_WINDOWS = 48
@@ -28,9 +29,6 @@ def parity(
     json: Annotated[bool, typer.Option("--json", help="Print one JSON document instead of the table.")] = False,
 ) -> None:
     """Compare every engine with tflite-micro, value by value, with equality; with --board a real board too."""
-    from rich.console import Console
-    from rich.progress import Progress
-
     from ..errors import ParityMismatch
     from ..parity import compare
     from ..parity_windows import mixed_windows
@@ -39,24 +37,15 @@ def parity(
     data = read_bytes(model)
     found = read_model(model)
     batch = mixed_windows(found, windows, recordings)
-    console = Console(stderr=True)
     with ExitStack() as stack:
         more = {} if board is None else {"board": _open_board(stack, board, data, found)}
-        bar = stack.enter_context(Progress(console=console, transient=True, disable=not console.is_terminal))
-        tasks: dict[str, int] = {}
-
-        def show(engine: str, done: int, total: int) -> None:
-            if engine not in tasks:
-                tasks[engine] = bar.add_task(engine, total=total)
-            bar.update(tasks[engine], completed=done)  # type: ignore[arg-type]
-
-        report = compare(data, batch, progress=show, more=more)
+        report = compare(data, batch, progress=stack.enter_context(progress_bars()), more=more)
     if json:
         import json as codec
 
         typer.echo(codec.dumps(report.to_json()))
     else:
-        _print_table(report)
+        print_table(report)
     if report.failures:
         raise ParityMismatch(f"not equal; first difference: {report.failures[0]}")
 
@@ -68,7 +57,26 @@ def _open_board(stack: ExitStack, url: str, data: bytes, model: QuantModel) -> E
     return BoardEngine(stack.enter_context(links.open(url)), data, model)
 
 
-def _print_table(report: ParityReport) -> None:
+@contextmanager
+def progress_bars() -> Iterator[Progress]:
+    """One bar per engine on a terminal, while it runs; gives what `parity.compare` calls."""
+    from rich import progress
+    from rich.console import Console
+
+    console = Console(stderr=True)
+    with progress.Progress(console=console, transient=True, disable=not console.is_terminal) as bar:
+        tasks: dict[str, progress.TaskID] = {}
+
+        def show(engine: str, done: int, total: int) -> None:
+            if engine not in tasks:
+                tasks[engine] = bar.add_task(engine, total=total)
+            bar.update(tasks[engine], completed=done)
+
+        yield show
+
+
+def print_table(report: ParityReport) -> None:
+    """What was compared, engine by engine."""
     from rich.box import SIMPLE
     from rich.console import Console
     from rich.table import Table

@@ -50,10 +50,11 @@ class BoardEngine:
         """See `Engine`; raises `LinkError`."""
         count, steps, _ = windows.shape
         layers = self._model.lstm
+        shapes = [(count, s, lstm.hidden) for s, lstm in zip(self._model.layer_steps(steps), layers, strict=True)]
         outputs = Outputs(
             np.empty((count, self._model.classes), np.int8),
-            tuple(np.empty((count, steps, lstm.hidden), np.int8) for lstm in layers),
-            tuple(np.empty((count, steps, lstm.hidden), np.int16) for lstm in layers),
+            tuple(np.empty(shape, np.int8) for shape in shapes),
+            tuple(np.empty(shape, np.int16) for shape in shapes),
         )
         for index, window in enumerate(windows):
             if not any(self._run_one(window, index, outputs) for _ in range(TRIES)):
@@ -68,16 +69,27 @@ class BoardEngine:
             flags = (RESET if first == 0 else 0) | (FINISH if last else 0)
             answers = self._ask(Parity(first, len(part), flags, part.tobytes()))
             traces = {(body.step, body.layer): body for body in answers if isinstance(body, Trace)}
-            wanted = {(first + step, layer) for step in range(len(part)) for layer in range(len(self._model.lstm))}
+            places = self._places(range(first, first + len(part)))
             scores = [body for body in answers if isinstance(body, Scores) and body.sample == len(window)]
-            if set(traces) != wanted or (last and not scores):
+            if set(traces) != set(places) or (last and not scores):
                 return False
-            for (step, layer), trace in traces.items():
+            for (sample, layer), trace in traces.items():
+                step = places[sample, layer]
                 outputs.hidden[layer][index, step] = trace.hidden
                 outputs.cell[layer][index, step] = trace.cell
             if last:
                 outputs.scores[index] = scores[-1].scores
         return True
+
+    def _places(self, samples: range) -> dict[tuple[int, int], int]:
+        """For each sample and layer that steps with it, the step's number: behind a convolution not every sample."""
+        counts = [self._model.layer_steps(sample) for sample in range(samples.start, samples.stop + 1)]
+        return {
+            (sample, layer): before
+            for sample, now, then in zip(samples, counts, counts[1:], strict=False)
+            for layer, (before, after) in enumerate(zip(now, then, strict=True))
+            if after > before
+        }
 
     def _ask(self, question: Parity) -> list[Body]:
         """What the board answers; nothing where the question was lost. Raises `LinkError` where it refuses."""

@@ -115,12 +115,11 @@ typedef struct bw_rounding {
 /* One of a layer's two matrices: four gates of `hidden` rows each. The assembly reads the members up to `gates`. */
 typedef struct bw_matrix {
     const void *weights; /* packed: see bw_packed.h; plain: int8 [4][hidden][columns] */
-    uint32_t quads;      /* of the first block, packed: four columns each */
+    uint32_t quads;      /* packed: four columns each */
     uint32_t pairs;      /* 0 or 1: two columns behind the quads */
     uint32_t groups;     /* of eight rows */
     bw_rounding gates[BW_GATES];
     const bw_scale *scales; /* [4] to Q3.12 */
-    uint8_t more_quads;     /* of the second block */
     uint8_t columns;
     int8_t zero; /* of the vector */
 } bw_matrix;
@@ -272,7 +271,6 @@ typedef struct bw_network {
     uint32_t pool_at[BW_MAX_BRANCHES]; /* in a lane's state */
     int8_t *window[BW_MAX_BRANCHES];   /* [kernel][channels] the last samples, shared by the lanes; NULL: no convolution */
     int32_t *biases[BW_MAX_LAYERS]; /* of the recurrent matrices, packed and folded; NULL where plain */
-    int32_t *sums;                  /* of the wide matrices' first blocks */
     int16_t *records;               /* parts of the gates, see bw_dsp.h; between steps, scratch for the head */
     int8_t *input;                  /* of the first LSTM layer, padded */
 } bw_network;

@@ -2,6 +2,7 @@
 #ifndef BW_ACTIVATIONS_H
 #define BW_ACTIVATIONS_H
 
+#include "bw_dsp.h"
 #include "bw_fixed.h"
 #include "bw_slopes.h"
 

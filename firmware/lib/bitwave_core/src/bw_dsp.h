@@ -9,7 +9,7 @@
 #define BW_DSP 0
 #endif
 
-/* BW_ONE_LANE leaves out the kernel that runs two lanes at once: 2.6 KB of flash less, every lane on its own. */
+/* BW_ONE_LANE leaves out the kernel that runs two lanes at once: 2.5 KB of flash less, every lane on its own. */
 #if BW_DSP && !defined(BW_ONE_LANE)
 #define BW_DSP_LANES 2
 #else
@@ -24,8 +24,8 @@
 #define BW_RECORD_INPUT 4
 #define BW_RECORD_ODD 8
 
-/* Packed weights (bw_packed.h): rows per group, and quads of columns per block, which the unrolled code takes. */
+/* Packed weights (bw_packed.h): rows per group, and quads of columns that the kernels take. */
 #define BW_GROUP 8
-#define BW_DSP_QUADS 8
+#define BW_DSP_QUADS 16
 
 #endif

@@ -13,7 +13,18 @@
 #if BW_DSP_LANES > 1
 #include "bw_dsp_macros.h"
 
-        .equ    F_BYTES, F_PAIR         @ of a gate's weights
+@ The frame: sp + ...
+        .equ    F_ROUNDING, 0           @ where this gate's rounding is
+        .equ    F_OUT, 4                @ where the next parts go
+        .equ    F_END, 8                @ where this pass over a gate ends
+        .equ    F_BIAS, 12              @ the next rows' biases
+        .equ    F_QUADS, 16             @ where the quads start
+        .equ    F_LAST, 20              @ the last gate's rounding
+        .equ    F_SPAN, 24              @ bytes of all units' records
+        .equ    F_BYTES, 28             @ of a gate's weights
+        .equ    F_BIASES, 32            @ bytes of a gate's biases
+        .equ    F_COUNT, 36             @ number of quads, and in the sign which pass it is
+        .equ    F_INPUT, 44             @ z, y of both lanes of every quad, last columns first
 
         .macro  ROW  even, odd
         smlad   \even, lr, r9, \even

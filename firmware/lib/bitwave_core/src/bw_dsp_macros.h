@@ -9,20 +9,6 @@
         .equ    M_GATES, 16             @ bw_matrix.gates: four times bw_rounding
         .equ    ROUNDING, 16            @ bytes of one
 
-@ The frame: sp + ...
-        .equ    F_ROUNDING, 0           @ where this gate's rounding is
-        .equ    F_OUT, 4                @ where the next parts go
-        .equ    F_END, 8                @ where this gate's parts end
-        .equ    F_BIAS, 12              @ the next rows' biases
-        .equ    F_ENTRY, 16             @ where a group of rows starts
-        .equ    F_QUADS, 20             @ where its quads start
-        .equ    F_LAST, 24              @ the last gate's rounding
-        .equ    F_SPAN, 28              @ one lane: from a gate's end down to the next gate's start;  two: bytes of parts
-        .equ    F_PAIR, 32              @ one lane: the pair of columns;  two lanes: bytes of a gate's weights
-        .equ    F_BIASES, 36            @ one lane: from a bias to its sum;  two lanes: bytes of a gate's biases
-        .equ    F_COUNT, 40             @ number of quads;  two lanes: and in the sign which pass it is
-        .equ    F_INPUT, 44             @ y, z of every four columns, last columns first
-
         .macro  FUNCTION  name
         .section .text.\name, "ax", %progbits
         .balign 4

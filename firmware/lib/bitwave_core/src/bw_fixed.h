@@ -12,7 +12,8 @@
 #endif
 
 static inline int32_t bw_clamp(int32_t value, int32_t low, int32_t high) {
-    return value < low ? low : value > high ? high : value;
+    const int32_t raised = value < low ? low : value;
+    return raised > high ? high : raised; /* in two steps: compilers then need no branch */
 }
 
 static inline int16_t bw_sat16(int32_t value) { return (int16_t)bw_clamp(value, INT16_MIN, INT16_MAX); }

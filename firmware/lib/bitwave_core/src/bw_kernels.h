@@ -23,9 +23,9 @@ void bw_lstm_prepare(bw_lstm *layer);
 
 /* One matrix' parts of all gates, clamped Q3.12: parts [unit][BW_RECORD], of which the first four are written.
  * bias is the layer's (input matrix) or the network's (recurrent matrix, NULL for plain weights); `input` is readable
- * up to the next multiple of two, hidden states up to the next multiple of four. sums: the network's. */
+ * up to the next multiple of two, hidden states up to the next multiple of four. */
 void bw_lstm_product_any(const bw_lstm *layer, const bw_matrix *matrix, const int32_t bias[], const int8_t input[],
-                         int32_t sums[], int16_t parts[]);
+                         int16_t parts[]);
 
 /* New cell [hidden] and hidden state [hidden] of one lane from parts [unit][BW_RECORD], of which eight are read. Both
  * arrays are padded to a multiple of four units, whose content is anybody's. */
@@ -34,24 +34,23 @@ void bw_lstm_activate_any(const bw_lstm *layer, const int16_t parts[], int16_t c
 #if BW_DSP
 /* The contracts are those above, for a layer that bw_lstm_prepare() gave to BW_KERNEL_DSP. */
 void bw_dsp_product(const bw_matrix *matrix, const int32_t bias[], const int8_t input[], int16_t parts[]);
-void bw_dsp_sums(const bw_matrix *matrix, const int32_t bias[], const int8_t input[], int32_t sums[]);
 void bw_dsp_activate(const int16_t parts[], int16_t cell[], int8_t hidden[], const bw_cell_constants *constants);
 #endif
 #if BW_DSP_LANES > 1
-/* A matrix of one block without pair: parts of the even lane to BW_RECORD_EVEN, of the odd lane to BW_RECORD_ODD. */
+/* A matrix without pair: parts of the even lane to BW_RECORD_EVEN, of the odd lane to BW_RECORD_ODD. */
 void bw_dsp_product_lanes(const bw_matrix *matrix, const int32_t bias[], const int8_t even[], const int8_t odd[],
                           int16_t parts[]);
 #endif
 
 static inline void bw_lstm_product(const bw_lstm *layer, const bw_matrix *matrix, const int32_t bias[],
-                                   const int8_t input[], int32_t sums[], int16_t parts[]) {
+                                   const int8_t input[], int16_t parts[]) {
 #if BW_DSP
-    if (layer->packed && matrix->more_quads == 0) {
+    if (layer->packed) {
         bw_dsp_product(matrix, bias, input, parts);
         return;
     }
 #endif
-    bw_lstm_product_any(layer, matrix, bias, input, sums, parts);
+    bw_lstm_product_any(layer, matrix, bias, input, parts);
 }
 
 static inline void bw_lstm_activate(const bw_lstm *layer, const int16_t parts[], int16_t cell[], int8_t hidden[]) {

@@ -1,5 +1,3 @@
-#include <string.h>
-
 #include "bw_activations.h"
 #include "bw_kernels.h"
 #include "bw_packed.h"
@@ -30,32 +28,15 @@ static void plain_product(const bw_matrix *matrix, uint32_t units, const int32_t
     }
 }
 
-#if BW_DSP
-/* More columns than the unrolled code takes: the sums over the first block are the biases of the second. */
-static void wide_product(const bw_matrix *matrix, const int32_t bias[], const int8_t input[], int32_t sums[],
-                         int16_t parts[]) {
-    const uint32_t words = BW_GATES * BW_GROUP * matrix->groups * matrix->quads;
-    bw_matrix rest;
-    memcpy(&rest, matrix, sizeof rest);
-    rest.weights = (const uint32_t *)matrix->weights + words;
-    rest.quads = matrix->more_quads;
-    bw_dsp_sums(matrix, bias, input, sums);
-    bw_dsp_product(&rest, sums, input + 4 * matrix->quads, parts);
-}
-#endif
-
 void bw_lstm_product_any(const bw_lstm *layer, const bw_matrix *matrix, const int32_t bias[], const int8_t input[],
-                         int32_t sums[], int16_t parts[]) {
-    (void)sums;
-    if (!layer->packed) {
-        plain_product(matrix, layer->hidden, bias, input, parts);
+                         int16_t parts[]) {
+#if !BW_DSP
+    if (layer->packed) {
+        bw_packed_product(matrix, bias, input, parts);
         return;
     }
-#if BW_DSP
-    wide_product(matrix, bias, input, sums, parts);
-#else
-    bw_packed_product(matrix, bias, input, parts);
 #endif
+    plain_product(matrix, layer->hidden, bias, input, parts);
 }
 
 static void activate(const bw_lstm *layer, const int16_t parts[], int16_t *cell, int8_t *hidden) {
@@ -77,6 +58,12 @@ static void activate(const bw_lstm *layer, const int16_t parts[], int16_t *cell,
 }
 
 void bw_lstm_activate_any(const bw_lstm *layer, const int16_t parts[], int16_t cell[], int8_t hidden[]) {
+#if !BW_DSP
+    if (layer->packed) {
+        bw_packed_activate(parts, cell, hidden, &layer->constants);
+        return;
+    }
+#endif
     for (uint32_t unit = 0; unit < layer->hidden; ++unit) {
         activate(layer, parts + unit * BW_RECORD, &cell[unit], &hidden[unit]);
     }

@@ -103,15 +103,12 @@ static int lstm_is_sound(const bw_lstm *layer) {
 /* Shape of a matrix whose columns are known, and its weights. */
 static void read_matrix(bw_reader *reader, const bw_lstm *layer, bw_matrix *matrix, int may_have_pair) {
     const uint32_t rest = matrix->columns % 4u;
-    const uint32_t most = 4u * BW_DSP_QUADS; /* columns of a block */
-    matrix->pairs = may_have_pair && matrix->columns <= most + 2u && (rest == 1 || rest == 2);
-    const uint32_t quads = (matrix->columns + 3u) / 4u - matrix->pairs;
-    matrix->quads = quads < BW_DSP_QUADS ? quads : BW_DSP_QUADS;
-    matrix->more_quads = (uint8_t)(quads - matrix->quads);
+    matrix->pairs = may_have_pair && (rest == 1 || rest == 2);
+    matrix->quads = (matrix->columns + 3u) / 4u - matrix->pairs;
     matrix->groups = (layer->hidden + BW_GROUP - 1u) / BW_GROUP;
     if (layer->packed) {
-        reader->failed |= matrix->more_quads > BW_DSP_QUADS;
-        matrix->weights = bw_read_array(reader, BW_GATES * BW_GROUP * matrix->groups * (matrix->pairs + quads), 4);
+        reader->failed |= matrix->quads > BW_DSP_QUADS;
+        matrix->weights = bw_read_array(reader, BW_GATES * BW_GROUP * matrix->groups * (matrix->pairs + matrix->quads), 4);
     } else {
         matrix->weights = bw_read_array(reader, (uint32_t)BW_GATES * layer->hidden * matrix->columns, 1);
     }

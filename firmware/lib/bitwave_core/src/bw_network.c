@@ -82,20 +82,8 @@ static size_t input_size(const bw_model *model) {
 
 static size_t window_size(const bw_branch *branch) { return branch->has_conv ? aligned(branch->conv.inputs) : 0; }
 
-/* For the widest layer's sums over its first 32 columns; 0 where no matrix is wider. */
-static size_t sums_size(const bw_model *model) {
-    size_t size = 0;
-    for (uint32_t i = 0; i < model->layers; ++i) {
-        const bw_lstm *layer = &model->lstm[i];
-        if (layer->input.more_quads + layer->recurrent.more_quads > 0) {
-            size = biases_size(layer) > size ? biases_size(layer) : size;
-        }
-    }
-    return size;
-}
-
 size_t bw_network_arena_size(const bw_model *model, uint32_t lanes) {
-    size_t size = lanes * lay_out_lane(model, NULL) + sums_size(model) + records_size(model) + input_size(model);
+    size_t size = lanes * lay_out_lane(model, NULL) + records_size(model) + input_size(model);
     for (uint32_t i = 0; i < model->layers; ++i) {
         size += biases_size(&model->lstm[i]);
     }
@@ -124,8 +112,6 @@ bw_status bw_network_init(bw_network *network, const bw_model *model, uint32_t l
             bw_packed_fold_all(&model->lstm[i].recurrent, network->biases[i]);
         }
     }
-    network->sums = rest;
-    rest = (uint8_t *)rest + sums_size(model);
     network->records = rest;
     network->input = (int8_t *)rest + records_size(model);
     memset(network->input, 0, input_size(model));
@@ -193,7 +179,7 @@ static void update(bw_network *network, uint32_t layer, uint32_t lane) {
     const bw_lstm *lstm = &network->model->lstm[layer];
     int16_t *cell = cell_of(network, lane, layer);
     int8_t *hidden = behind(cell, lstm);
-    bw_lstm_product(lstm, &lstm->recurrent, network->biases[layer], hidden, network->sums,
+    bw_lstm_product(lstm, &lstm->recurrent, network->biases[layer], hidden,
                     network->records + BW_RECORD_EVEN);
     bw_lstm_activate(lstm, network->records + BW_RECORD_EVEN, cell, hidden);
 }
@@ -212,14 +198,14 @@ static void update_both(bw_network *network, uint32_t layer, uint32_t even, uint
 /* A branch's first layer: all lanes share the input parts, and by two the recurrent weights. */
 static void step_first(bw_network *network, uint32_t layer, const int8_t input[], uint32_t lane_mask) {
     const bw_lstm *lstm = &network->model->lstm[layer];
-    bw_lstm_product(lstm, &lstm->input, lstm->bias, input, network->sums, network->records + BW_RECORD_INPUT);
+    bw_lstm_product(lstm, &lstm->input, lstm->bias, input, network->records + BW_RECORD_INPUT);
     uint32_t waiting = BW_MAX_LANES; /* a lane that looks for another */
     for (uint32_t lane = 0; lane < network->lanes; ++lane) {
         if ((lane_mask >> lane & 1u) == 0) {
             continue;
         }
 #if BW_DSP_LANES > 1
-        if (lstm->packed && lstm->recurrent.more_quads == 0) {
+        if (lstm->packed) {
             if (waiting == BW_MAX_LANES) {
                 waiting = lane;
             } else {
@@ -239,7 +225,7 @@ static void step_first(bw_network *network, uint32_t layer, const int8_t input[]
 /* A branch's second layer, whose input every lane has for itself. */
 static void step_second(bw_network *network, uint32_t layer, uint32_t lane) {
     const bw_lstm *lstm = &network->model->lstm[layer];
-    bw_lstm_product(lstm, &lstm->input, lstm->bias, hidden_of(network, lane, layer - 1u), network->sums,
+    bw_lstm_product(lstm, &lstm->input, lstm->bias, hidden_of(network, lane, layer - 1u),
                     network->records + BW_RECORD_INPUT);
     update(network, layer, lane);
 }
@@ -261,8 +247,7 @@ static const int8_t *branch_input(const bw_network *network, uint32_t index, con
     const bw_branch *branch = &network->model->branch[index];
     if (branch->has_conv) {
         bw_conv_run(branch, network->window[index], network->input);
-    } else if (branch->channels != network->model->channels || branch->channels % 2u != 0 ||
-               (branch->channels > 4u * BW_DSP_QUADS && branch->channels % 4u != 0)) { /* kernels read pairs, or quads */
+    } else if (branch->channels != network->model->channels || branch->channels % 2u != 0) { /* kernels read pairs */
         memcpy(network->input, sample + branch->first_channel, branch->channels);
     } else {
         return sample;

@@ -1,11 +1,9 @@
 /* Packed weights: the layout that the Cortex-M4 kernels read, and that every build can.
  *
- * Per block, gate and group of eight units: one word per unit for the pair of columns, if there is one, then per quad of
- * columns one word per unit. A quad's word holds the weights of four columns in two halfwords, 256 w1 + w0 and
- * 256 w3 + w2; a pair's word two int16 weights. Columns and units behind the last are zero.
- *
- * The first block has up to 8 quads, the second block the rest, up to 8 more. A pair is there where one or two columns
- * remain behind the quads of an input matrix without second block; elsewhere they take a quad.
+ * Per gate and group of eight units: one word per unit for the pair of columns, if there is one, then per quad of columns
+ * one word per unit. A quad's word holds the weights of four columns in two halfwords, 256 w1 + w0 and 256 w3 + w2; a
+ * pair's word two int16 weights. Columns and units behind the last are zero. A pair is there where one or two columns of
+ * an input matrix remain behind the quads; elsewhere they take a quad.
  *
  * Sums are scaled by 256, and their biases are folded: 256 (b + 127 (w1 + w3 of every quad) - zero * (all weights)).
  * bw_dsp_product.S tells why. Which layers are packed: image.py, which knows what bw_prepare.c checks. */
@@ -33,8 +31,9 @@ static inline uint32_t bw_packed_fold(const bw_matrix *matrix, bw_row row) {
 void bw_packed_fold_all(const bw_matrix *matrix, int32_t bias[]);
 
 #if !BW_DSP
-/* parts [unit][BW_RECORD], of which the first four are written: Q3.12. `input` is readable in whole quads and pairs. */
+/* What bw_dsp_product() and bw_dsp_activate() compute, in C. */
 void bw_packed_product(const bw_matrix *matrix, const int32_t bias[], const int8_t input[], int16_t parts[]);
+void bw_packed_activate(const int16_t parts[], int16_t cell[], int8_t hidden[], const bw_cell_constants *constants);
 #endif
 
 #endif

@@ -28,7 +28,6 @@ int bw_lstm_is_fast(const bw_lstm *layer) {
            layer->output_scale->shift < 0;
 }
 
-#if BW_DSP
 static void prepare_gates(bw_matrix *matrix) {
     for (uint32_t gate = 0; gate < BW_GATES; ++gate) {
         const bw_scale scale = matrix->scales[gate];
@@ -61,16 +60,12 @@ static void prepare_cell(bw_lstm *layer) {
     constants->output_multiplier = layer->output_scale->mantissa;
     constants->output_shift = output_shift;
 }
-#endif
 
 void bw_lstm_prepare(bw_lstm *layer) {
-    layer->kernel = layer->packed ? BW_KERNEL_PACKED : BW_KERNEL_PLAIN;
-#if BW_DSP
+    layer->kernel = !layer->packed ? BW_KERNEL_PLAIN : BW_DSP ? BW_KERNEL_DSP : BW_KERNEL_PACKED;
     if (layer->packed) {
         prepare_gates(&layer->input);
         prepare_gates(&layer->recurrent);
         prepare_cell(layer);
-        layer->kernel = BW_KERNEL_DSP;
     }
-#endif
 }
