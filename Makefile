@@ -4,8 +4,9 @@ PY := .venv/bin/python
 JOBS ?= 2
 INPUTS ?= 10000000
 HOURS ?= 24
+DATA ?= $(or $(BITWAVE_DATA),../shared/data)
 
-.PHONY: demo test fuzz soak lint clean help
+.PHONY: demo test fuzz soak lint study clean help
 
 demo: .venv/ready ## install, then the whole path on a virtual wrist: record, train, quantize, export, prove, recognise
 	.venv/bin/bitwave demo
@@ -25,6 +26,10 @@ lint: .venv/ready ## style and types
 	$(PY) -m ruff format --check .
 	$(PY) -m mypy
 
+study: .venv/ready ## train every variant on the public data sets (hours; goes on where it stopped), write the table
+	test -e $(DATA)/seglearn-1.2.5-py3-none-any.whl || $(PY) -m pip download --quiet --no-deps --dest $(DATA) seglearn==1.2.5
+	$(PY) -m bitwave_train.study --data $(DATA)
+
 clean: ## remove the environment, native builds and caches
 	rm -rf .venv host/bitwave/_native .pytest_cache .mypy_cache .ruff_cache .hypothesis
 
@@ -36,6 +41,6 @@ help: ## list the targets
 .venv/ready: pyproject.toml host/build_hook.py
 	test -x $(PY) || $(PYTHON) -m venv .venv
 	$(PY) -m pip install --quiet --disable-pip-version-check --upgrade 'pip>=23'
-	$(PY) -m pip install --quiet --disable-pip-version-check --editable '.[train,verify,dev]'
+	$(PY) -m pip install --quiet --disable-pip-version-check --editable '.[train,tune,verify,dev]'
 	$(PY) -m pip install --quiet --disable-pip-version-check --no-deps 'tf-keras==2.21.*'
 	touch $@

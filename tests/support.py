@@ -28,6 +28,8 @@ _MODULES = {
     "elftools": "pyelftools",
     "hatchling": "hatchling",
     "keras": "keras",
+    "optuna": "optuna",
+    "psycopg": "psycopg[binary]",
     "matplotlib": "matplotlib",
     "platformio": "platformio",
     "mypy": "mypy",

@@ -11,6 +11,7 @@ from bitwave import simulator
 from bitwave.errors import ModelError, UsageError
 from bitwave.metadata import CountsScale, Decision, Metadata
 from bitwave.quantmodel import Quantization, QuantModel
+from bitwave.ranges import check_ranges
 from bitwave_train import evaluate, quantize
 from bitwave_train.floatmodel import FloatModel, run
 from bitwave_train.quantize import Options, affine, cell_exponent, front_end, symmetric
@@ -118,10 +119,27 @@ def test_int8_behaves_like_float(hidden: tuple[int, ...], choice: quantize.Choic
     assert len(found.saturation) == len(hidden)
 
 
+@pytest.mark.parametrize("pool", ["last", "mean", "attention"])
+@pytest.mark.parametrize("branches", [1, 3])
+@pytest.mark.parametrize("conv", [None, (5, 4, 2)])
+def test_every_architecture_behaves_like_float(pool: str, branches: int, conv: tuple[int, int, int] | None) -> None:
+    source = float_model(6, channels=6, dense=(6, 4), pool=pool, branches=branches, conv=conv)
+    raw = raw_windows(1, source, count=200)
+    model = with_metadata(quantize.quantize(source, raw), source)
+    check_ranges(model)
+    assert (len(model.branches), model.is_plain) == (branches, (pool, branches, conv) == ("last", 1, None))
+    classes = run(source, source.standardize(raw)).scores.argmax(axis=1)
+    found = evaluate.compare("all", source, model, evaluate.Windows(raw, classes, np.arange(len(raw))))
+    assert found.agreement >= 0.94
+    assert len(found.saturation) == branches
+
+
 def test_saturation_is_seen() -> None:
     calm = float_model(4)
     raw = raw_windows(2, calm)
-    loud = replace(calm, lstm=(replace(calm.lstm[0], bias=calm.lstm[0].bias * 0 + np.float32(50)),))
+    (branch,) = calm.branches
+    layer = replace(branch.lstm[0], bias=branch.lstm[0].bias * 0 + np.float32(50))
+    loud = replace(calm, branches=(replace(branch, lstm=(layer,)),))
     shares = []
     for source in (calm, loud):
         model = with_metadata(quantize.quantize(source, raw), source)

@@ -15,6 +15,7 @@ from bitwave.errors import LeakingSplit, ModelError, RecordingError, UsageError
 from bitwave_train import evaluate, report, tflite_writer, train
 from bitwave_train.augment import augment, rotations, vectors
 from bitwave_train.settings import Augmentation, Epoch, Run, Settings, Split, open_run
+from bitwave_train.shapes import modalities
 from support import need
 from training_data import STEPS, dataset, take, write_dataset
 
@@ -41,7 +42,7 @@ def test_a_run_holds_a_model_per_fold_and_a_deployable_one(
     data, run, seen = trained
     assert open_run(run.folder) == run
     assert [part.folder.name for part in run.parts()] == ["fold-1", "fold-2", "run"]
-    tested = [name for part in run.folds for name in part.history().test]
+    tested = [name for part in run.tested for name in part.history().test]
     assert sorted(tested) == sorted(take.name for take in data.recordings)
     for part in run.parts():
         history = part.history()
@@ -62,13 +63,13 @@ def test_the_kept_model_takes_counts_and_agrees_with_its_numpy_twin(
 ) -> None:
     import keras
 
-    from bitwave_train import floatmodel
+    from bitwave_train import floatmodel, keras_reader
 
     data, run, _ = trained
     network = keras.models.load_model(run.deployable.keras)
     raw = np.stack([take.samples for take in data.recordings])
     wanted = network.predict(raw.astype(np.float32), verbose=0)
-    source = floatmodel.load(run.deployable.keras)
+    source = keras_reader.load(run.deployable.keras)
     np.testing.assert_allclose(floatmodel.run(source, source.standardize(raw)).scores, wanted, atol=1e-5)
 
 
@@ -209,18 +210,18 @@ def test_a_broken_keras_file_is_a_clear_error(tmp_path: Path) -> None:
     need("tensorflow", "keras")
     import keras
 
-    from bitwave_train import floatmodel
+    from bitwave_train import keras_reader
 
     broken = tmp_path / "model.keras"
     broken.write_bytes(b"not a zip")
     with pytest.raises(ModelError, match="cannot be loaded"):
-        floatmodel.load(broken)
+        keras_reader.load(broken)
     layers = keras.layers
     wrong = keras.Sequential([keras.Input((5, 3)), layers.LSTM(4, activation="relu"), layers.Dense(2)])
     with pytest.raises(ModelError, match="activation=relu: it must be tanh"):
-        floatmodel.from_keras(wrong)
+        keras_reader.from_keras(wrong)
     with pytest.raises(ModelError, match=r"\(GRU\) cannot be quantized"):
-        floatmodel.from_keras(keras.Sequential([keras.Input((5, 3)), layers.GRU(4), layers.Dense(2)]))
+        keras_reader.from_keras(keras.Sequential([keras.Input((5, 3)), layers.GRU(4), layers.Dense(2)]))
 
 
 def test_augmentation_moves_what_it_says() -> None:
@@ -243,6 +244,43 @@ def test_augmentation_moves_what_it_says() -> None:
     assert (moved[:20] != raw[:20]).any()
 
 
+@pytest.mark.parametrize("name", list(Augmentation.model_fields))
+def test_each_augmentation_has_a_switch_and_a_meaning(name: str) -> None:
+    channels = ("ax", "ay", "az", "gx", "gy", "gz")
+    time = np.linspace(0, 2 * np.pi, 50)
+    raw = np.stack([1000 * (k + 1) * np.sin(time + k) for k in range(6)], axis=1)[None].repeat(20, 0).astype(np.int16)
+    options = Augmentation.none().model_copy(update={name: 0.1})
+    changed = augment(raw, np.ones(20, bool), channels, options, np.random.default_rng(3))
+    change = (changed - raw) / np.array([8192.0] * 3 + [16.384 * 250] * 3)
+    assert changed.any() and (changed != raw).any()
+    if name in ("bias", "drift"):
+        assert np.abs(change).max() <= 0.1001
+        wanted = np.ptp(change[:, :, 0], axis=1) if name == "bias" else change.mean(axis=(1, 2))
+        np.testing.assert_allclose(wanted, 0, atol=1e-4)
+    if name == "noise":
+        assert change.std() == pytest.approx(0.1, rel=0.05)
+    if name == "dropped":
+        assert (changed[:, 1:] == changed[:, :-1]).all(axis=2).mean() == pytest.approx(0.1, abs=0.03)
+        np.testing.assert_array_equal(changed[:, 0], raw[:, 0])
+    if name == "warp":  # bent inside, in place at both ends
+        np.testing.assert_allclose(changed[:, [0, -1], :3], raw[:, [0, -1], :3], atol=1)
+
+
+def test_a_faster_move_turns_faster() -> None:
+    raw = np.zeros((50, 40, 6), np.int16)
+    raw[:, :, 0], raw[:, :, 3] = 100 * np.arange(40), 1000
+    changed = augment(
+        raw,
+        np.ones(50, bool),
+        ("ax", "ay", "az", "gx", "gy", "gz"),
+        Augmentation.none().model_copy(update={"speed": 0.5}),
+        np.random.default_rng(0),
+    )
+    slope = np.diff(changed[:, 18:22, 0], axis=1).mean(axis=1) / 100
+    np.testing.assert_allclose(changed[:, 20, 3] / 1000, slope, rtol=1e-3)
+    assert slope.min() < 0.75 and slope.max() > 1.35
+
+
 def test_rotations_and_vectors() -> None:
     turns = rotations(50, 30.0, np.random.default_rng(1)).astype(float)
     np.testing.assert_allclose(turns @ turns.transpose(0, 2, 1), np.broadcast_to(np.eye(3), (50, 3, 3)), atol=1e-5)
@@ -254,7 +292,7 @@ def test_memory_sets_forget_and_input_biases() -> None:
     need("tensorflow", "keras")
     from bitwave_train.model import build_training, remember
 
-    network = build_training(10, 3, 2, Settings(hidden=(50, 4)))
+    network = build_training(10, ("ax", "ay", "az"), 2, Settings(hidden=(50, 4)))
     untouched = [layer.get_weights() for layer in network.layers]
     remember(network, 2.0, np.random.default_rng(0))
     for layer, before in zip(network.layers, untouched, strict=True):
@@ -276,3 +314,50 @@ def test_step_weights_sum_to_one(steps: int, share: float) -> None:
     assert found.sum() == pytest.approx(1.0, abs=1e-5)
     assert (found >= 0).all()
     assert found[-1] >= 1.0 - share - 1e-6
+
+
+SHAPES = (
+    {"pool": "mean"},
+    {"pool": "attention", "conv_filters": 5, "conv_kernel": 4, "conv_stride": 3},
+    {"conv_filters": 4, "fused": True, "hidden": (4, 3)},
+    {"pool": "attention", "fused": True, "conv_filters": 3, "dense": (6,)},
+)
+
+
+@pytest.mark.parametrize("shape", SHAPES, ids=str)
+def test_every_architecture_is_kept_read_and_quantized(shape: dict[str, object], tmp_path: Path) -> None:
+    need("tensorflow", "keras")
+    from bitwave_train import floatmodel, keras_reader
+    from bitwave_train.model import build_deployable, build_training
+
+    settings = Settings.model_validate({"hidden": (6,), **shape})
+    data = dataset()
+    raw = np.stack([take.samples for take in data.recordings])
+    mean, deviation = raw.mean(axis=(0, 1)), raw.std(axis=(0, 1)) + 100.0
+    trained = build_training(STEPS, data.channels, 3, settings)
+    answers = trained(((raw - mean) / deviation).astype(np.float32)).numpy()
+    assert answers.shape[1] == (1 if settings.pool != "last" else trained.output_shape[1])
+    kept = build_deployable(trained, data.channels, mean, deviation, settings)
+    wanted = floatmodel.softmax(answers[:, -1], axis=1)
+    np.testing.assert_allclose(kept.predict(raw.astype(np.float32), verbose=0), wanted, atol=1e-5)
+    train.write_keras(tmp_path / "model.keras", kept)
+    source = keras_reader.load(tmp_path / "model.keras")
+    assert len(source.branches) == (2 if settings.fused else 1)
+    np.testing.assert_allclose(floatmodel.run(source, source.standardize(raw)).scores, wanted, atol=1e-5)
+
+
+def test_an_architecture_learns_and_keeps_its_accuracy_as_int8(tmp_path: Path) -> None:
+    need("tensorflow", "keras")
+    data = dataset()
+    shape = {"pool": "attention", "conv_filters": 6, "memory": 0.0, "recurrent_dropout": 0.05}
+    config = train.plan(data, tmp_path, SMALL.model_copy(update=shape), split=FOLDS)
+    run = train.train(data, config, tmp_path / "run")
+    list(tflite_writer.write_run(run, data))
+    found = report.as_dict(evaluate.evaluate(run, data))["summary"]
+    assert found["float"]["accuracy"]["mean"] >= 0.9
+    assert found["agreement"]["mean"] >= 0.9
+
+
+def test_modalities() -> None:
+    channels = ("ax", "ay", "az", "gx", "gy", "gz", "mx", "my", "mz", "bend")
+    assert modalities(channels) == [("a", 0, 3), ("g", 3, 3), ("m", 6, 3), ("bend", 9, 1)]

@@ -86,6 +86,26 @@ def test_reads_back_and_computes_what_tflite_micro_computes(
         np.testing.assert_array_equal(interpreter.get_output(0)[0], scores[index], f"window {index}")
 
 
+@pytest.mark.parametrize("pool", ["mean", "attention"])
+def test_a_model_of_branches_computes_what_tflite_micro_computes(tmp_path: Path, pool: str) -> None:
+    need("tflite_micro")
+    from tflite_micro import runtime
+
+    source = float_model(8, channels=6, hidden=(5,), dense=(3,), pool=pool, branches=2, conv=(4, 5, 2))
+    raw = raw_windows(3, source, count=40)
+    model = quantize(source, raw)
+    tflite_writer.write(tmp_path / "model.tflite", model)
+    found = np.clip(np.rint(source.standardize(raw) / model.input.scale) + model.input.zero_point, -128, 127)
+    windows = found.astype(np.int8)
+    scores = simulator.run(tflite.read_model(tmp_path / "model.tflite"), windows).scores
+    interpreter = runtime.Interpreter.from_bytes((tmp_path / "model.tflite").read_bytes())
+    for index, window in enumerate(windows):
+        interpreter.reset()
+        interpreter.set_input(window[None], 0)
+        interpreter.invoke()
+        np.testing.assert_array_equal(interpreter.get_output(0)[0], scores[index], f"window {index}")
+
+
 @pytest.mark.parametrize(("hidden", "dense", "steps"), SHAPES)
 def test_runs_in_tflite_runtime(tmp_path: Path, hidden: tuple[int, ...], dense: tuple[int, ...], steps: int) -> None:
     need("tflite_runtime")

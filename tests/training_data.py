@@ -10,7 +10,7 @@ from bitwave import recording as recording_files
 from bitwave.dataset import Dataset, from_recordings
 from bitwave.recording import Recording, even_times
 from bitwave.session import Session
-from bitwave_train.floatmodel import FloatDense, FloatLstm, FloatModel
+from bitwave_train.floatmodel import FloatBranch, FloatConv, FloatDense, FloatLstm, FloatModel
 
 RATE_HZ = 50.0
 STEPS = 20
@@ -53,23 +53,40 @@ def write_dataset(folder: Path, data: Dataset) -> Path:
 
 
 def float_model(
-    seed: int, channels: int = 3, hidden: tuple[int, ...] = (6,), dense: tuple[int, ...] = (4,), gain: float = 1.0
+    seed: int,
+    channels: int = 3,
+    hidden: tuple[int, ...] = (6,),
+    dense: tuple[int, ...] = (4,),
+    gain: float = 1.0,
+    pool: str = "last",
+    conv: tuple[int, int, int] | None = None,
+    branches: int = 1,
 ) -> FloatModel:
-    """A random float model; all dense layers but the last have ReLU."""
+    """A random float model; all dense layers but the last have ReLU. A convolution is filters, kernel, stride."""
     random = np.random.default_rng(seed)
 
     def weights(*shape: int) -> np.ndarray:
         return random.normal(0, gain / np.sqrt(shape[-1]), shape).astype(np.float32)
 
-    layers, head, inputs = [], [], channels
-    for units in hidden:
-        layers.append(FloatLstm(weights(4, units, inputs), weights(4, units, units), weights(4, units)))
-        inputs = units
+    def branch(first: int, count: int) -> FloatBranch:
+        layers, inputs, convolution = [], count, None
+        if conv is not None:
+            filters, kernel, stride = conv
+            taps = FloatDense(weights(filters, kernel * count) * 2, weights(filters), relu=True)
+            convolution, inputs = FloatConv(taps, kernel, stride), filters
+        for units in hidden:
+            layers.append(FloatLstm(weights(4, units, inputs), weights(4, units, units), weights(4, units)))
+            inputs = units
+        way = FloatDense(weights(1, inputs) * 8, weights(1)) if pool == "attention" else pool
+        return FloatBranch(first, count, tuple(layers), way, convolution)  # type: ignore[arg-type]
+
+    ways = tuple(branch(index * channels // branches, channels // branches) for index in range(branches))
+    head, inputs = [], branches * hidden[-1]
     for units in dense:
         head.append(FloatDense(weights(units, inputs) * 4, weights(units), relu=len(head) < len(dense) - 1))
         inputs = units
     mean, deviation = random.normal(0, 2000, channels), random.uniform(500, 6000, channels)
-    return FloatModel(mean, deviation, tuple(layers), tuple(head))
+    return FloatModel(mean, deviation, ways, tuple(head))
 
 
 def raw_windows(seed: int, model: FloatModel, count: int = 60, steps: int = 25) -> np.ndarray:

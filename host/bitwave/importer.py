@@ -7,8 +7,8 @@ Counts, in double precision::
 
     count = clip(rint(value * lsb_per_unit), -32768, 32767)
 
-with 8192 LSB/g and 16.384 LSB per degree/s; ``rint`` rounds to the nearest, ties to even. A reading of +4 g would be
-32768 and becomes 32767: such samples are counted and reported.
+with 8192 LSB/g and 16.384 LSB per degree/s, unless data that reach further state another; ``rint`` rounds to the
+nearest, ties to even. A reading of +4 g would be 32768 and becomes 32767: such samples are counted and reported.
 """
 
 from __future__ import annotations
@@ -16,6 +16,7 @@ from __future__ import annotations
 import math
 import os
 from collections import Counter
+from collections.abc import Iterable, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 
@@ -66,11 +67,7 @@ def import_folder(
         RecordingError: an odd rate, a file that is malformed, or takes that are there already.
         WriteError: the disk is full or read-only.
     """
-    if not (math.isfinite(rate_hz) and MIN_RATE_HZ <= rate_hz <= MAX_RATE_HZ):
-        raise RecordingError(
-            f"a rate of {rate_hz:g} Hz is odd: give the sensor's, {MIN_RATE_HZ:g} to {MAX_RATE_HZ:g} "
-            "(119 for an LSM9DS1)"
-        )
+    check_rate(rate_hz)
     check_name("participant", participant)
     check_name("session", session)
     paths = sorted(folder.glob("*.csv"))
@@ -79,19 +76,15 @@ def import_folder(
     takes: list[Recording] = []
     clipped: dict[str, int] = {}
     for path in paths:
-        label = path.stem.lower().replace("_", "-").replace(" ", "-")
+        label = label_of(path.stem)
         check_name(f"{path}: label", label)
         if any(take.label == label for take in takes):
             raise RecordingError(f"{path}: another file gives the label {label} too; put them into one file")
         first = next_number(out, label, participant, session)
-        known = [] if first == 1 else _stored(out, label, participant, session)
+        known = [] if first == 1 else stored(out, label, participant, session)
         for offset, values in enumerate(read_capture(path)):
             counts, beyond = to_counts(values, DEFAULT_COUNTS)
-            if any(np.array_equal(counts, stored) for stored in known):
-                raise RecordingError(
-                    f"{path}, recording {offset + 1}: {out} holds it already as a take of {label}; the same take twice "
-                    "would stand on both sides of a split: import only what is new"
-                )
+            refuse_known(f"{path}, recording {offset + 1}", counts, known, out, label)
             if beyond:
                 clipped[label] = clipped.get(label, 0) + beyond
             times = even_times(len(counts), rate_hz)
@@ -105,33 +98,63 @@ def import_folder(
         rate_hz=rate_hz,
         note=f"Arduino capture format, {len(paths)} files; times are even by the rate",
     )
-    new_session = not (out / facts.file_name).exists()
-    try:
-        write(out, facts, takes)
-    except (WriteError, KeyboardInterrupt):
-        # The captures are still there, so half an import helps nobody, and a second one would store takes twice.
-        for name in [f"{take.name}.csv" for take in takes] + [facts.file_name] * new_session:
-            (out / name).unlink(missing_ok=True)
-        raise
+    write_sessions(out, [(facts, takes)])
     return ImportReport(dict(Counter(take.label for take in takes)), sum(len(t.samples) for t in takes), clipped)
 
 
-def _stored(folder: Path, label: str, participant: str, session: str) -> list[npt.NDArray[np.int16]]:
+def label_of(text: str) -> str:
+    """A label from a file's name or a table: lower case, ``-`` for ``_`` and blanks."""
+    return text.strip().lower().replace("_", "-").replace(" ", "-")
+
+
+def check_rate(rate_hz: float) -> None:
+    """Raises `RecordingError` for a rate that no such sensor has."""
+    if not (math.isfinite(rate_hz) and MIN_RATE_HZ <= rate_hz <= MAX_RATE_HZ):
+        raise RecordingError(
+            f"a rate of {rate_hz:g} Hz is odd: give the sensor's, {MIN_RATE_HZ:g} to {MAX_RATE_HZ:g} "
+            "(119 for an LSM9DS1)"
+        )
+
+
+def stored(folder: Path, label: str, participant: str, session: str) -> list[npt.NDArray[np.int16]]:
     """Counts of the takes of one label of a session."""
     return [read(path).samples for path in sorted(folder.glob(f"{label}.{participant}.{session}.*.csv"))]
+
+
+def refuse_known(
+    what: str, counts: npt.NDArray[np.int16], known: Iterable[npt.NDArray[np.int16]], out: Path, label: str
+) -> None:
+    """Raises `RecordingError` where the data set holds these counts already."""
+    if any(np.array_equal(counts, old) for old in known):
+        raise RecordingError(
+            f"{what}: {out} holds it already as a take of {label}; the same take twice "
+            "would stand on both sides of a split: import only what is new"
+        )
+
+
+def write_sessions(out: Path, sessions: Sequence[tuple[Session, Sequence[Recording]]]) -> None:
+    """Writes sessions with their takes, all or none: the sources are still there, and half an import helps nobody."""
+    new = [facts.file_name for facts, _ in sessions if not (out / facts.file_name).exists()]
+    try:
+        for facts, takes in sessions:
+            write(out, facts, takes)
+    except (WriteError, KeyboardInterrupt):
+        for name in [f"{take.name}.csv" for _, takes in sessions for take in takes] + new:
+            (out / name).unlink(missing_ok=True)
+        raise
 
 
 def to_counts(values: npt.NDArray[np.float64], scale: CountsScale) -> tuple[npt.NDArray[np.int16], int]:
     """Turns g and degree/s into counts by the module's formula.
 
     Args:
-        values: (samples, 6) float64, three of acceleration in g, three of angular rate in degree/s.
+        values: (samples, 3 or 6) float64, three of acceleration in g, three of angular rate in degree/s.
         scale: LSB per unit.
 
     Returns:
-        (samples, 6) int16, and the number of samples with a value that was clipped.
+        int16 counts of the same shape, and the number of samples with a value that was clipped.
     """
-    lsb = np.array([scale.accel_lsb_per_g] * 3 + [scale.gyro_lsb_per_dps] * 3)
+    lsb = np.array([scale.accel_lsb_per_g] * 3 + [scale.gyro_lsb_per_dps] * 3)[: values.shape[1]]
     rounded = np.rint(values * lsb)
     beyond = (rounded < COUNT_MIN) | (rounded > COUNT_MAX)
     return np.clip(rounded, COUNT_MIN, COUNT_MAX).astype(np.int16), int(beyond.any(axis=1).sum())

@@ -7,7 +7,7 @@ side is the float model in NumPy on the same raw counts.
 from __future__ import annotations
 
 from collections.abc import Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 
 import numpy as np
 import numpy.typing as npt
@@ -18,7 +18,8 @@ from bitwave.errors import ModelError, UsageError
 from bitwave.quantmodel import GATES, QuantModel
 from bitwave.windowing import Windows, windows
 
-from .floatmodel import FloatModel, load, run
+from .floatmodel import FloatModel, run
+from .keras_reader import load
 from .settings import Part, Run
 
 SCORE_SCALE, SCORE_ZERO_POINT = 1.0 / 256.0, -128  # of the int8 softmax
@@ -59,6 +60,8 @@ class Comparison:
 
     Attributes:
         name: of the split.
+        seed: that it was trained from.
+        post_training: int8 without quantization-aware training, where there was such.
         windows: compared.
         agreement: share of windows with the same winner.
         largest_score_difference: over all windows and classes, in 0..1.
@@ -73,6 +76,8 @@ class Comparison:
     largest_score_difference: float
     input_clipped: float
     saturation: tuple[Saturation, ...]
+    seed: int = 0
+    post_training: Scores | None = None
 
 
 def compare(name: str, source: FloatModel, model: QuantModel, held_out: Windows) -> Comparison:
@@ -142,4 +147,9 @@ def _evaluate_part(run_: Run, part: Part, dataset: Dataset) -> Comparison:
     held_out = set(history.test)
     takes = [take for take in dataset.recordings if take.name in held_out]
     cut = windows(takes, config.labels, config.window, config.hop)
-    return compare(history.name, load(part.keras), tflite.read_model(part.tflite), cut)
+    source = load(part.keras)
+    found = compare(history.name, source, tflite.read_model(part.tflite), cut)
+    before = None
+    if part.post_training.exists():
+        before = compare(history.name, source, tflite.read_model(part.post_training), cut).int8
+    return replace(found, seed=history.seed, post_training=before)

@@ -7,13 +7,10 @@ the order in which Keras concatenates them.
 from __future__ import annotations
 
 from dataclasses import dataclass
-from pathlib import Path
-from typing import Any
+from typing import Literal
 
 import numpy as np
 import numpy.typing as npt
-
-from bitwave.errors import ModelError
 
 FloatArray = npt.NDArray[np.float32]
 
@@ -48,17 +45,52 @@ class FloatDense:
 
 
 @dataclass(frozen=True, eq=False)
+class FloatConv:
+    """A convolution over time without padding, ReLU behind it.
+
+    Attributes:
+        layer: weights (outputs, kernel * channels), the oldest sample of the kernel first.
+        kernel: samples under it.
+        stride: samples from one output step to the next.
+    """
+
+    layer: FloatDense
+    kernel: int
+    stride: int
+
+
+@dataclass(frozen=True, eq=False)
+class FloatBranch:
+    """Some neighbouring channels on their way to one vector.
+
+    Attributes:
+        first_channel: of those that it sees.
+        channels: how many.
+        lstm: one or two layers.
+        pool: "last", "mean", or the layer that gives attention its score, (1, hidden).
+        conv: in front of the LSTM.
+    """
+
+    first_channel: int
+    channels: int
+    lstm: tuple[FloatLstm, ...]
+    pool: Literal["last", "mean"] | FloatDense = "last"
+    conv: FloatConv | None = None
+
+
+@dataclass(frozen=True, eq=False)
 class FloatModel:
     """Standardization and layers; the last dense layer gives logits.
 
     Attributes:
         mean: (channels,) raw counts, of the training part.
         deviation: (channels,) raw counts, positive.
+        branches: their vectors, one after the other, go into the head.
     """
 
     mean: npt.NDArray[np.float64]
     deviation: npt.NDArray[np.float64]
-    lstm: tuple[FloatLstm, ...]
+    branches: tuple[FloatBranch, ...]
     head: tuple[FloatDense, ...]
 
     def standardize(self, windows: npt.NDArray[np.int16]) -> FloatArray:
@@ -67,41 +99,93 @@ class FloatModel:
 
 
 @dataclass(frozen=True, eq=False)
+class BranchActivations:
+    """What a branch saw.
+
+    Attributes:
+        conv: (n, steps, filters) behind the ReLU, or None.
+        hidden: per layer (n, steps, hidden).
+        cell: per layer (n, steps, hidden).
+        score: (n, steps) of attention, or None.
+        pooled: (n, hidden).
+    """
+
+    conv: FloatArray | None
+    hidden: tuple[FloatArray, ...]
+    cell: tuple[FloatArray, ...]
+    score: FloatArray | None
+    pooled: FloatArray
+
+
+@dataclass(frozen=True, eq=False)
 class Activations:
     """What a forward pass saw.
 
     Attributes:
-        hidden: per layer (n, steps, hidden).
-        cell: per layer (n, steps, hidden).
+        branches: each.
         dense: per head layer (n, outputs); the last are the logits.
     """
 
-    hidden: tuple[FloatArray, ...]
-    cell: tuple[FloatArray, ...]
+    branches: tuple[BranchActivations, ...]
     dense: tuple[FloatArray, ...]
+
+    @property
+    def cell(self) -> tuple[FloatArray, ...]:
+        """Per LSTM layer, branch after branch, (n, steps, hidden)."""
+        return tuple(cell for branch in self.branches for cell in branch.cell)
 
     @property
     def scores(self) -> FloatArray:
         """(n, classes) probabilities."""
-        shifted = np.exp(self.dense[-1] - self.dense[-1].max(axis=1, keepdims=True))
-        return np.asarray(shifted / shifted.sum(axis=1, keepdims=True), np.float32)
+        return softmax(self.dense[-1], axis=1)
+
+
+def softmax(values: FloatArray, axis: int) -> FloatArray:
+    """Exponentials that sum to 1 along an axis."""
+    shifted = np.exp(values - values.max(axis=axis, keepdims=True))
+    return np.asarray(shifted / shifted.sum(axis=axis, keepdims=True), np.float32)
 
 
 def run(model: FloatModel, standardized: FloatArray) -> Activations:
     """Runs the float model from a reset over (n, steps, channels)."""
-    sequence = standardized
-    hidden, cell, dense = [], [], []
-    for lstm in model.lstm:
+    branches = tuple(_run_branch(branch, standardized) for branch in model.branches)
+    features = np.concatenate([branch.pooled for branch in branches], axis=1)
+    dense = []
+    for layer in model.head:
+        features = run_dense(layer, features)
+        dense.append(features)
+    return Activations(branches, tuple(dense))
+
+
+def run_dense(layer: FloatDense, values: FloatArray) -> FloatArray:
+    """(..., inputs) to (..., outputs)."""
+    out = values @ layer.weights.T + layer.bias
+    return np.asarray(np.maximum(out, 0.0) if layer.relu else out, np.float32)
+
+
+def _run_branch(branch: FloatBranch, standardized: FloatArray) -> BranchActivations:
+    sequence = standardized[:, :, branch.first_channel : branch.first_channel + branch.channels]
+    convolved = None
+    if branch.conv is not None:
+        sequence = convolved = run_dense(branch.conv.layer, _under_kernel(sequence, branch.conv))
+    hidden, cell = [], []
+    for lstm in branch.lstm:
         sequence, states = _run_lstm(lstm, sequence)
         hidden.append(sequence)
         cell.append(states)
-    features = sequence[:, -1]
-    for layer in model.head:
-        features = features @ layer.weights.T + layer.bias
-        if layer.relu:
-            features = np.maximum(features, 0.0)
-        dense.append(features)
-    return Activations(tuple(hidden), tuple(cell), tuple(dense))
+    score = None
+    if isinstance(branch.pool, FloatDense):
+        score = run_dense(branch.pool, sequence)[:, :, 0]
+        pooled = np.einsum("nt,nth->nh", softmax(score, axis=1), sequence)
+    else:
+        pooled = sequence[:, -1] if branch.pool == "last" else sequence.mean(axis=1)
+    return BranchActivations(convolved, tuple(hidden), tuple(cell), score, pooled)
+
+
+def _under_kernel(sequence: FloatArray, conv: FloatConv) -> FloatArray:
+    """(n, steps, channels) to (n, steps of the output, kernel * channels)."""
+    views = np.lib.stride_tricks.sliding_window_view(sequence, conv.kernel, axis=1)[:, :: conv.stride]
+    return views.transpose(0, 1, 3, 2).reshape(len(views), views.shape[1], -1)
 
 
 def _run_lstm(lstm: FloatLstm, sequence: FloatArray) -> tuple[FloatArray, FloatArray]:
@@ -123,60 +207,3 @@ def _run_lstm(lstm: FloatLstm, sequence: FloatArray) -> tuple[FloatArray, FloatA
 def sigmoid(values: FloatArray) -> FloatArray:
     """The logistic function by way of tanh, which cannot overflow."""
     return np.asarray(0.5 + 0.5 * np.tanh(0.5 * values), np.float32)
-
-
-def load(path: Path) -> FloatModel:
-    """Reads a .keras file; raises `ModelError` where it is none, or cannot be quantized."""
-    import keras
-
-    try:
-        network = keras.models.load_model(path, compile=False)
-    except (OSError, ValueError) as error:
-        raise ModelError(f"{path} cannot be loaded: {error}; train the run again with --replace") from error
-    return from_keras(network)
-
-
-def from_keras(network: Any) -> FloatModel:
-    """Takes the weights out of a Keras 3 model: Normalization first where there is one, then LSTM, Dropout and Dense.
-
-    Raises:
-        ModelError: another layer or activation stands in it; the message names the first.
-    """
-    lstm: list[FloatLstm] = []
-    head: list[FloatDense] = []
-    mean, deviation = np.zeros(network.input_shape[-1]), np.ones(network.input_shape[-1])
-    for layer in network.layers:
-        kind = type(layer).__name__
-        if kind in ("InputLayer", "Dropout"):
-            continue
-        config = layer.get_config()
-        weights = [np.asarray(value, np.float32) for value in layer.get_weights()]
-        if kind == "Normalization" and not lstm:
-            mean, deviation = (np.ravel(v).astype(np.float64) for v in (config["mean"], np.sqrt(config["variance"])))
-        elif kind == "LSTM" and not head:
-            _require(layer.name, config, {"activation": ("tanh",), "recurrent_activation": ("sigmoid",)})
-            _require(layer.name, config, {"use_bias": (True,), "go_backwards": (False,), "stateful": (False,)})
-            lstm.append(_lstm_from_keras(weights))
-        elif kind == "Dense" and lstm:
-            _require(layer.name, config, {"activation": ("linear", "relu", "softmax"), "use_bias": (True,)})
-            head.append(FloatDense(weights[0].T.copy(), weights[1], relu=config["activation"] == "relu"))
-        else:
-            raise ModelError(f"layer {layer.name} ({kind}) cannot be quantized: use LSTM layers, then Dense ones")
-    if not lstm or not head:
-        raise ModelError("the model needs at least one LSTM and one Dense layer")
-    return FloatModel(mean, deviation, tuple(lstm), tuple(head))
-
-
-def _lstm_from_keras(weights: list[FloatArray]) -> FloatLstm:
-    kernel, recurrent, bias = weights  # (inputs, 4 * hidden), (hidden, 4 * hidden), (4 * hidden,)
-    hidden = recurrent.shape[0]
-    return FloatLstm(
-        kernel.T.reshape(4, hidden, -1).copy(), recurrent.T.reshape(4, hidden, hidden).copy(), bias.reshape(4, hidden)
-    )
-
-
-def _require(name: str, config: dict[str, Any], allowed: dict[str, tuple[object, ...]]) -> None:
-    for key, values in allowed.items():
-        if config[key] not in values:
-            choices = " or ".join(map(str, values))
-            raise ModelError(f"layer {name} has {key}={config[key]}: it must be {choices} to be quantized")

@@ -1,7 +1,8 @@
 """The Keras networks: one to train, one to keep.
 
-Both share their weights. The one to train answers after every step, which gives a gradient that does not have to
-survive a whole window; the one to keep answers after the last step, takes raw counts and gives probabilities.
+Both have the same layers by name and share their weights. The one to train takes standardized values and gives logits;
+without pooling it answers after every step, which gives a gradient that does not have to survive a whole window. The
+one to keep answers after the last step, takes raw counts and gives probabilities.
 """
 
 from __future__ import annotations
@@ -13,54 +14,92 @@ import numpy as np
 import numpy.typing as npt
 
 from .settings import Settings
+from .shapes import branch_channels
 
 # Up to here the loop over steps is unrolled: half the time per step, but a graph that grows with the window.
 MAX_UNROLLED_STEPS = 160
 
+layers = keras.layers
 
-def build_training(steps: int, channels: int, classes: int, settings: Settings, unroll: bool = False) -> Any:
-    """The network to train: (n, steps, channels) standardized -> (n, steps, classes) logits."""
-    inputs = keras.Input((steps, channels))
-    sequence = inputs
-    for hidden in settings.hidden:
-        # Orthogonal recurrent weights are Keras' default, and matter over a hundred steps.
-        layer = keras.layers.LSTM(hidden, return_sequences=True, unroll=unroll and steps <= MAX_UNROLLED_STEPS)
-        sequence = layer(sequence)
-    sequence = keras.layers.Dropout(settings.dropout)(sequence)
-    for units in settings.dense:
-        sequence = keras.layers.Dense(units, activation="relu")(sequence)
-    return keras.Model(inputs, keras.layers.Dense(classes)(sequence))
+
+def _pooled(
+    source: Any, channels: tuple[str, ...], settings: Settings, every_step: bool, unroll: bool, recurrent_dropout: float
+) -> Any:
+    """Standardized samples to one vector per window, or one per step."""
+    vectors = []
+    for name, first, count in branch_channels(channels, settings):
+        sequence = source if count == len(channels) else source[:, :, first : first + count]
+        if settings.conv_filters:
+            sequence = layers.Conv1D(
+                settings.conv_filters,
+                settings.conv_kernel,
+                strides=settings.conv_stride,
+                activation="relu",
+                name=f"conv-{name}",
+            )(sequence)
+        last = len(settings.hidden) - 1
+        for index, units in enumerate(settings.hidden):
+            sequence = layers.LSTM(
+                units,
+                return_sequences=index < last or every_step or settings.pool != "last",
+                recurrent_dropout=recurrent_dropout,
+                unroll=unroll and sequence.shape[1] <= MAX_UNROLLED_STEPS,
+                name=f"lstm-{name}-{index + 1}",
+            )(sequence)
+        if settings.pool == "mean":
+            sequence = layers.GlobalAveragePooling1D(name=f"mean-{name}")(sequence)
+        elif settings.pool == "attention":
+            score = layers.Dense(1, name=f"attention-{name}")(sequence)
+            weights = layers.Softmax(axis=1, name=f"weights-{name}")(score)
+            sequence = layers.Flatten(name=f"sum-{name}")(layers.Dot(axes=1, name=f"dot-{name}")([weights, sequence]))
+        vectors.append(sequence)
+    return vectors[0] if len(vectors) == 1 else layers.Concatenate(name="join")(vectors)
+
+
+def _head(vector: Any, classes: int, settings: Settings, activation: str) -> Any:
+    vector = layers.Dropout(settings.dropout, name="dropout")(vector)
+    for index, units in enumerate(settings.dense):
+        vector = layers.Dense(units, activation="relu", name=f"dense-{index + 1}")(vector)
+    return layers.Dense(classes, activation=activation, name="classes")(vector)
+
+
+def build_training(
+    steps: int, channels: tuple[str, ...], classes: int, settings: Settings, unroll: bool = False
+) -> Any:
+    """The network to train: (n, steps, channels) standardized -> (n, answers, classes) logits.
+
+    There is an answer after every step of the LSTM, or one where its steps are pooled.
+    """
+    inputs = keras.Input((steps, len(channels)))
+    vector = _pooled(inputs, channels, settings, True, unroll, settings.recurrent_dropout)
+    if settings.pool != "last":
+        vector = layers.Reshape((1, vector.shape[-1]))(vector)
+    return keras.Model(inputs, _head(vector, classes, settings, "linear"))
 
 
 def build_deployable(
-    trained: Any, mean: npt.NDArray[np.float64], deviation: npt.NDArray[np.float64], settings: Settings
+    trained: Any,
+    channels: tuple[str, ...],
+    mean: npt.NDArray[np.float64],
+    deviation: npt.NDArray[np.float64],
+    settings: Settings,
 ) -> Any:
     """The network to keep: (n, steps, channels) raw counts -> (n, classes) probabilities.
 
     Args:
         trained: a network of `build_training`; its weights are copied.
+        channels: their names.
         mean: (channels,) raw counts.
         deviation: (channels,) raw counts, positive.
         settings: the same that built the trained network.
     """
-    _, steps, channels = trained.input_shape
-    inputs = keras.Input((steps, channels), name="counts")
-    normalize = keras.layers.Normalization(mean=mean.tolist(), variance=np.square(deviation).tolist())
-    sequence = normalize(inputs)
-    last = len(settings.hidden) - 1
-    layers: list[Any] = [
-        keras.layers.LSTM(hidden, return_sequences=index < last) for index, hidden in enumerate(settings.hidden)
-    ]
-    layers.append(keras.layers.Dropout(settings.dropout))
-    layers.extend(keras.layers.Dense(units, activation="relu") for units in settings.dense)
-    layers.append(keras.layers.Dense(trained.output_shape[-1], activation="softmax"))
-    for layer in layers:
-        sequence = layer(sequence)
-    network = keras.Model(inputs, sequence, name="bitwave")
-    trained_layers = [layer for layer in trained.layers if not isinstance(layer, keras.layers.InputLayer)]
-    for layer, source in zip(layers, trained_layers, strict=True):
-        if layer.weights and not isinstance(layer, keras.layers.Dropout):
-            layer.set_weights(source.get_weights())
+    inputs = keras.Input(trained.input_shape[1:], name="counts")
+    normalize = layers.Normalization(mean=mean.tolist(), variance=np.square(deviation).tolist())
+    vector = _pooled(normalize(inputs), channels, settings, False, False, 0.0)
+    network = keras.Model(inputs, _head(vector, trained.output_shape[-1], settings, "softmax"), name="bitwave")
+    for source in trained.layers:
+        if source.trainable_weights:
+            network.get_layer(source.name).set_weights([weight.numpy() for weight in source.trainable_weights])
     return network
 
 
@@ -76,12 +115,13 @@ def remember(network: Any, longest: float, random: np.random.Generator) -> None:
         random: source of the spread.
     """
     for layer in network.layers:
-        if isinstance(layer, keras.layers.LSTM) and longest > 2:
-            kernel, recurrent, bias = layer.get_weights()
+        if isinstance(layer, layers.LSTM) and longest > 2:
+            kernel, recurrent, bias = (weight.numpy() for weight in layer.trainable_weights)
             log_time = np.log(random.uniform(1.0, longest - 1.0, layer.units))
             bias[: layer.units] = -log_time  # gate order: input, forget, cell, output
             bias[layer.units : 2 * layer.units] = log_time
-            layer.set_weights([kernel, recurrent, bias])
+            for weight, value in zip(layer.trainable_weights, (kernel, recurrent, bias), strict=True):
+                weight.assign(value)
 
 
 def step_weights(steps: int, share: float) -> npt.NDArray[np.float32]:

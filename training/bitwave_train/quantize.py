@@ -1,8 +1,9 @@
 """Post-training quantization: a float model and windows of the training part become a `QuantModel`.
 
 Ranges are observed by running the float model in NumPy over the calibration windows. Targets are those that the
-reference kernels take: int8 input and hidden state (affine, per tensor), int8 weights (symmetric, one scale per gate),
-int16 cell (power-of-two scale), Q3.12 gates, int32 bias at the product of the scales.
+reference kernels take: int8 input and hidden state (affine, per tensor), int8 weights (symmetric, one scale per gate,
+per dense layer and per filter of a convolution), int16 cell (power-of-two scale), Q3.12 gates, int32 bias at the
+product of the scales.
 """
 
 from __future__ import annotations
@@ -17,9 +18,22 @@ import numpy.typing as npt
 
 from bitwave.errors import UsageError
 from bitwave.metadata import ChannelScaling
-from bitwave.quantmodel import Dense, Int8Array, Lstm, Quantization, QuantModel, Softmax, plain
+from bitwave.quantmodel import (
+    Attention,
+    Branch,
+    Conv,
+    Dense,
+    Int8Array,
+    LastStep,
+    Lstm,
+    Mean,
+    Pool,
+    Quantization,
+    QuantModel,
+    Softmax,
+)
 
-from .floatmodel import FloatDense, FloatLstm, FloatModel, run
+from .floatmodel import BranchActivations, FloatBranch, FloatDense, FloatLstm, FloatModel, run
 
 Array = npt.NDArray[np.float64]
 Choice = Literal["percentile", "mse"]
@@ -69,12 +83,15 @@ def quantize(model: FloatModel, windows: npt.NDArray[np.int16], options: Options
     standardized = model.standardize(windows)
     seen = run(model, standardized)
     source = affine(standardized, options)
-    inputs = source
-    layers = []
-    for lstm, hidden, cell in zip(model.lstm, seen.hidden, seen.cell, strict=True):
-        layers.append(_quantize_lstm(lstm, inputs, affine(hidden, options), cell, options))
-        inputs = layers[-1].hidden_state
-    head = []
+    joined = affine(
+        np.concatenate([_joined(b, a) for b, a in zip(model.branches, seen.branches, strict=True)]), options
+    )
+    branches = tuple(
+        _quantize_branch(branch, source, joined, found, options)
+        for branch, found in zip(model.branches, seen.branches, strict=True)
+    )
+    head: list[Dense] = []
+    inputs = joined
     for dense, output in zip(model.head, seen.dense, strict=True):
         head.append(_quantize_dense(dense, inputs, affine(output, options), options))
         inputs = head[-1].output
@@ -82,10 +99,37 @@ def quantize(model: FloatModel, windows: npt.NDArray[np.int16], options: Options
         steps=windows.shape[1],
         channels=windows.shape[2],
         input=source,
-        branches=plain(windows.shape[2], *layers),
+        branches=branches,
         head=tuple(head),
         softmax=Softmax(input=inputs),
     )
+
+
+def _joined(branch: FloatBranch, seen: BranchActivations) -> npt.NDArray[Any]:
+    """The values that share one quantization, since they meet in the head; a last step is quantized as all are."""
+    return (seen.hidden[-1] if branch.pool == "last" else seen.pooled).ravel()
+
+
+def _quantize_branch(
+    branch: FloatBranch, source: Quantization, joined: Quantization, seen: BranchActivations, options: Options
+) -> Branch:
+    inputs, conv = source, None
+    if branch.conv is not None and seen.conv is not None:
+        taps = _quantize_dense(branch.conv.layer, source, affine(seen.conv, options), options, per_output=True)
+        conv, inputs = Conv(taps, branch.conv.kernel, branch.conv.stride), taps.output
+    layers: list[Lstm] = []
+    for index, (lstm, hidden, cell) in enumerate(zip(branch.lstm, seen.hidden, seen.cell, strict=True)):
+        shared = branch.pool == "last" and index == len(branch.lstm) - 1
+        state = joined if shared else affine(hidden, options)
+        layers.append(_quantize_lstm(lstm, inputs, state, cell, options))
+        inputs = state
+    pool: Pool = LastStep()
+    if branch.pool == "mean":
+        pool = Mean(inputs, joined)
+    elif isinstance(branch.pool, FloatDense) and seen.score is not None:
+        score = _quantize_dense(branch.pool, inputs, affine(seen.score, options), options)
+        pool = Attention(score, Softmax(score.output), joined)
+    return Branch(branch.first_channel, branch.channels, tuple(layers), pool, conv)
 
 
 def front_end(model: FloatModel, source: Quantization) -> tuple[ChannelScaling, ...]:
@@ -169,18 +213,22 @@ def _quantize_lstm(
     )
 
 
-def _quantize_dense(dense: FloatDense, inputs: Quantization, output: Quantization, options: Options) -> Dense:
-    weights, scale = symmetric(dense.weights, options.weights)
-    bias = _bias(dense.bias, inputs.scale * scale)
+def _quantize_dense(
+    dense: FloatDense, inputs: Quantization, output: Quantization, options: Options, per_output: bool = False
+) -> Dense:
+    rows = dense.weights[:, None] if per_output else dense.weights[None]
+    found = [symmetric(row, options.weights) for row in rows]
+    scales = tuple(scale for _, scale in found)
+    bias = _bias(dense.bias, inputs.scale * np.array(scales))
     return Dense(
         input=inputs,
         output=output,
-        weights=weights,
+        weights=np.concatenate([weights for weights, _ in found]),
         bias=bias,
-        weight_scales=(scale,),
+        weight_scales=scales,
         activation="relu" if dense.relu else "none",
     )
 
 
-def _bias(values: npt.NDArray[Any], scale: float) -> npt.NDArray[np.int32]:
+def _bias(values: npt.NDArray[Any], scale: float | npt.NDArray[np.float64]) -> npt.NDArray[np.int32]:
     return np.asarray(np.clip(np.rint(values.astype(np.float64) / scale), -INT32_MAX, INT32_MAX), np.int32)

@@ -17,14 +17,21 @@ from .evaluate import Comparison, Scores
 def as_dict(comparisons: Sequence[Comparison]) -> dict[str, Any]:
     """One JSON document: a summary over the parts, and every part.
 
-    `std` is the standard deviation over parts (population); `largest_score_difference` the largest of all.
+    `std` is the standard deviation over parts (population); `between_seeds` that of the seeds' mean accuracies;
+    `largest_score_difference` the largest of all.
     """
+    seeds = _seeds(comparisons)
+    before = [c.post_training for c in comparisons if c.post_training]
     return {
         "summary": {
             "parts": len(comparisons),
             "windows": sum(c.windows for c in comparisons),
             "float": _summary([c.float32 for c in comparisons]),
             "int8": _summary([c.int8 for c in comparisons]),
+            "post_training": _summary(before) if before else None,
+            "between_seeds": {
+                side: _spread([float(np.mean(values[side])) for values in seeds.values()]) for side in ("float", "int8")
+            },
             "agreement": _spread([c.agreement for c in comparisons]),
             "largest_score_difference": max(c.largest_score_difference for c in comparisons),
             "input_clipped": float(np.mean([c.input_clipped for c in comparisons])),
@@ -32,8 +39,19 @@ def as_dict(comparisons: Sequence[Comparison]) -> dict[str, Any]:
                 {name: float(np.mean(values)) for name, values in layer.items()} for layer in _saturation(comparisons)
             ],
         },
+        "seeds": {str(seed): values for seed, values in seeds.items()},
         "parts": [asdict(comparison) for comparison in comparisons],
     }
+
+
+def _seeds(comparisons: Sequence[Comparison]) -> dict[int, dict[str, list[float]]]:
+    """By seed, the accuracies of its parts."""
+    found: dict[int, dict[str, list[float]]] = {}
+    for c in comparisons:
+        sides = found.setdefault(c.seed, {"float": [], "int8": []})
+        sides["float"].append(c.float32.accuracy)
+        sides["int8"].append(c.int8.accuracy)
+    return found
 
 
 def _summary(scores: Sequence[Scores]) -> dict[str, Any]:
@@ -82,6 +100,14 @@ def _parts_table(comparisons: Sequence[Comparison]) -> Table:
         means = (_plus_minus([get(c) for c in comparisons]) for get in getters)
         largest = max(c.largest_score_difference for c in comparisons)
         table.add_row("mean", str(sum(c.windows for c in comparisons)), *means, f"{largest:.3f}")
+    before = [c.post_training for c in comparisons if c.post_training]
+    if before:
+        accuracy, f1 = _plus_minus([s.accuracy for s in before]), _plus_minus([s.macro_f1 for s in before])
+        table.add_row("without QAT", "", "", accuracy, "", f1)
+    seeds = _seeds(comparisons)
+    if len(seeds) > 1:
+        between = (_plus_minus([float(np.mean(s[side])) for s in seeds.values()]) for side in ("float", "int8"))
+        table.add_row(f"between {len(seeds)} seeds", "", *between)
     return table
 
 

@@ -5,8 +5,10 @@ Layout of a run::
     config.json        everything the run was made from: settings, data set and its digest, labels, split
     model.keras        the deployable model (with --folds: trained on all recordings)
     model.tflite       the same, quantized
+    post-training.tflite  with quantize --qat: the same without that training, to compare
     history.json       loss, validation loss and accuracy per epoch, and which recordings trained and validated it
     fold-1/ ...        with --folds: the same files for each fold, whose history names the recordings held out
+    seed-2/fold-1/ ... with --seeds: the folds again, from another seed
 """
 
 from __future__ import annotations
@@ -40,21 +42,45 @@ class Augmentation(_Frozen):
         rotation: largest turn of the sensor frame about a random axis, degrees; the strap never sits the same.
         amplitude: largest relative change of all channels; the same move, larger or smaller.
         shift: largest move of the window in time, as a fraction of the window.
+        speed: largest relative change of speed; angular rates change with it.
+        warp: largest displacement inside the window, as a fraction of it: a move that hurries and lingers.
+        bias: largest constant offset of each channel, in g and in 250 degree/s: the sensor's zero.
+        drift: largest change of that offset over a window.
+        noise: standard deviation of white noise, in g and in 250 degree/s.
+        dropped: share of samples that are lost and held.
     """
 
     rotation: Annotated[float, Field(ge=0, le=180)] = 15.0
     amplitude: Annotated[float, Field(ge=0, lt=1)] = 0.1
     shift: Annotated[float, Field(ge=0, le=0.5)] = 0.05
+    speed: Annotated[float, Field(ge=0, le=1)] = 0.0
+    warp: Annotated[float, Field(ge=0, le=0.2)] = 0.0
+    bias: Annotated[float, Field(ge=0, le=1)] = 0.0
+    drift: Annotated[float, Field(ge=0, le=1)] = 0.0
+    noise: Annotated[float, Field(ge=0, le=1)] = 0.0
+    dropped: Annotated[float, Field(ge=0, lt=1)] = 0.0
+
+    @classmethod
+    def none(cls) -> Augmentation:
+        """All of them off."""
+        return cls(**dict.fromkeys(cls.model_fields, 0.0))
 
 
 class Settings(_Frozen):
     """Network and training.
 
     Attributes:
-        hidden: units per LSTM layer.
+        hidden: units per LSTM layer, of each branch.
+        conv_filters: of a convolution over time in front of the LSTM; 0 leaves it out.
+        conv_kernel: samples under it.
+        conv_stride: samples from one of its steps to the next.
+        pool: what becomes of the hidden states: the last one, their mean, or attention's weighted mean.
+        fused: a branch for each sensor (accelerometer, gyroscope, ...) in place of one for all channels.
         dense: units per dense layer before the last.
         memory: longest time constant that a unit starts with, as a fraction of the window; see `model.remember`.
         dropout: of the hidden state before the head.
+        recurrent_dropout: of the hidden state on its way back into the LSTM.
+        label_smoothing: share of the target that is spread over all labels.
         l2: factor of the sum of squared kernels in the loss.
         learning_rate: peak, after warm-up and before the cosine's fall to zero.
         epochs: at most.
@@ -70,9 +96,16 @@ class Settings(_Frozen):
     """
 
     hidden: Annotated[tuple[Hidden, ...], Field(min_length=1, max_length=2)] = (32,)
+    conv_filters: Annotated[int, Field(ge=0, le=256)] = 0
+    conv_kernel: Annotated[int, Field(ge=1, le=64)] = 5
+    conv_stride: Annotated[int, Field(ge=1, le=16)] = 2
+    pool: Literal["last", "mean", "attention"] = "last"
+    fused: bool = False
     dense: tuple[Hidden, ...] = ()
     memory: Annotated[float, Field(ge=0, le=4)] = 0.5
     dropout: Annotated[float, Field(ge=0, lt=1)] = 0.2
+    recurrent_dropout: Annotated[float, Field(ge=0, lt=1)] = 0.0
+    label_smoothing: Annotated[float, Field(ge=0, lt=1)] = 0.0
     l2: Annotated[float, Field(ge=0)] = 1e-5
     learning_rate: Annotated[float, Field(gt=0, le=1)] = 5e-3
     epochs: Annotated[int, Field(ge=1)] = 100
@@ -97,7 +130,11 @@ class Split(_Frozen):
 
 
 class RunConfig(_Frozen):
-    """config.json."""
+    """config.json.
+
+    Attributes:
+        seeds: how often what is held out is trained: with the seed of the settings, the next one, and so on.
+    """
 
     format: Literal[1] = 1
     tool: str = f"bitwave {__version__}"
@@ -111,7 +148,13 @@ class RunConfig(_Frozen):
     window: Annotated[int, Field(ge=1)]
     hop: Annotated[int, Field(ge=1)]
     split: Split
+    seeds: Annotated[int, Field(ge=1, le=100)] = 1
     settings: Settings
+
+    def repeat(self, index: int) -> RunConfig:
+        """The same with another seed, for folds and training alike."""
+        settings = self.settings.model_copy(update={"seed": self.settings.seed + index})
+        return self.model_copy(update={"settings": settings})
 
 
 class Epoch(_Frozen):
@@ -129,6 +172,7 @@ class History(_Frozen):
 
     format: Literal[1] = 1
     name: str
+    seed: int = 0
     best_epoch: int
     epochs: tuple[Epoch, ...]
     train: tuple[str, ...]
@@ -153,6 +197,11 @@ class Part:
         return self.folder / "model.tflite"
 
     @property
+    def post_training(self) -> Path:
+        """What post-training quantization gave, where the quantized model was trained further."""
+        return self.folder / "post-training.tflite"
+
+    @property
     def history_path(self) -> Path:
         """How it was trained."""
         return self.folder / "history.json"
@@ -166,7 +215,7 @@ class Part:
 
     def clear(self) -> None:
         """Removes what an earlier training left."""
-        for path in (self.keras, self.tflite, self.history_path):
+        for path in (self.keras, self.tflite, self.post_training, self.history_path):
             path.unlink(missing_ok=True)
 
 
@@ -182,15 +231,18 @@ class Run:
         """The model to put on a board."""
         return Part(self.folder)
 
-    @property
-    def folds(self) -> tuple[Part, ...]:
-        """The models of the folds, in order."""
-        return tuple(Part(self.folder / f"fold-{k + 1}") for k in range(self.config.split.folds))
+    def repeated(self, index: int) -> tuple[Part, ...]:
+        """The models of one seed in the order of `train.splits`; only the first seed trains on all recordings."""
+        folder = self.folder / f"seed-{index + 1}" if index else self.folder
+        folds = tuple(Part(folder / f"fold-{k + 1}") for k in range(self.config.split.folds))
+        return (*folds, Part(folder)) if index == 0 or not folds else folds
 
     @property
     def tested(self) -> tuple[Part, ...]:
-        """The models for which recordings were held out."""
-        return self.folds or ((self.deployable,) if self.config.split.kind == "hold-out" else ())
+        """The models for which recordings were held out, seed after seed."""
+        if self.config.split.kind == "none":
+            return ()
+        return tuple(p for p in self.parts() if self.config.split.kind == "hold-out" or p != self.deployable)
 
     def check_dataset(self, dataset: Dataset) -> None:
         """Raises `RecordingError` unless these are the recordings that the run was trained on."""
@@ -202,17 +254,28 @@ class Run:
 
     def parts(self) -> Iterator[Part]:
         """Every model of the run."""
-        yield from self.folds
-        yield self.deployable
+        for index in range(self.config.seeds):
+            yield from self.repeated(index)
 
 
-def create(folder: Path, config: RunConfig, replace: bool = False) -> Run:
-    """Starts a run's folder; raises `UsageError` where there is one already and `replace` is not set."""
+def create(folder: Path, config: RunConfig, replace: bool = False, resume: bool = False) -> Run:
+    """Starts a run's folder, or goes on with one.
+
+    Raises:
+        UsageError: there is a run already and neither `replace` nor `resume` is set, or it is not the one to resume.
+    """
     path = folder / "config.json"
+    if path.exists() and resume:
+        if _read(path, RunConfig) != config:
+            raise UsageError(f"{folder} holds another run: its config.json differs, so it cannot be resumed")
+        return Run(folder, config)
     if path.exists():
         if not replace:
-            raise UsageError(f"{folder} holds a run already: give another --run, or --replace to train it anew")
-        for old in (folder, *sorted(folder.glob("fold-*"))):
+            raise UsageError(
+                f"{folder} holds a run already: give another --run, --resume to go on with it, or --replace to train "
+                "it anew"
+            )
+        for old in (folder, *sorted(folder.glob("fold-*")), *sorted(folder.glob("seed-*/**/"))):
             Part(old).clear()
     write_whole(path, as_json(config))
     return Run(folder, config)

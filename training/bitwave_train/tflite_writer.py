@@ -13,7 +13,8 @@ from bitwave.metadata import Decision, Metadata
 from bitwave.quantmodel import QuantModel
 from bitwave.windowing import BACKGROUND, windows
 
-from .floatmodel import FloatModel, load
+from .floatmodel import FloatModel
+from .keras_reader import load
 from .quantize import Options, front_end, quantize
 from .settings import Run, RunConfig
 
@@ -68,9 +69,21 @@ def with_metadata(
 
 
 def write_run(
-    run: Run, dataset: Dataset, options: Options | None = None, defaults: DecisionDefaults | None = None
+    run: Run,
+    dataset: Dataset,
+    options: Options | None = None,
+    defaults: DecisionDefaults | None = None,
+    qat_epochs: int = 0,
 ) -> Iterator[Path]:
     """Quantizes every model of a run on its own training recordings; yields each model.tflite as it is written.
+
+    Args:
+        run: trained.
+        dataset: its recordings.
+        options: calibration choices.
+        defaults: of the decision.
+        qat_epochs: of quantization-aware training; 0 is post-training quantization alone. What that gave stays beside
+            the model, so that both can be compared.
 
     Raises:
         RecordingError: the recordings changed since training.
@@ -85,7 +98,16 @@ def write_run(
         takes = [take for take in dataset.recordings if take.name in known]
         calibration = windows(takes, config.labels, config.window, config.hop).samples
         source = load(part.keras)
-        write(part.tflite, with_metadata(quantize(source, calibration, options), source, config, defaults))
+        quantized = quantize(source, calibration, options)
+        part.post_training.unlink(missing_ok=True)
+        if qat_epochs:
+            from .qat import Plan, fine_tune  # TensorFlow, which post-training quantization needs for reading alone
+
+            write(part.post_training, with_metadata(quantized, source, config, defaults))
+            seeded = config.model_copy(update={"settings": config.settings.model_copy(update={"seed": history.seed})})
+            train, validation = ([t for t in takes if t.name in names] for names in (history.train, history.validation))
+            quantized = fine_tune(source, quantized, train, validation, seeded, Plan(epochs=qat_epochs))
+        write(part.tflite, with_metadata(quantized, source, config, defaults))
         yield part.tflite
 
 

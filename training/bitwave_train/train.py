@@ -39,6 +39,7 @@ def plan(
     hop: int | None = None,
     split: Split | None = None,
     damaged: Damaged = "refuse",
+    seeds: int = 1,
 ) -> RunConfig:
     """The configuration of a run, checked against its data set.
 
@@ -50,13 +51,17 @@ def plan(
         hop: samples between windows; None takes a fifth of the window.
         split: how recordings are held out.
         damaged: what was done with damaged takes when the recordings were read.
+        seeds: how often what is held out is trained.
 
     Raises:
+        UsageError: several seeds, but nothing held out that would tell them apart; a window that does not fit.
         RecordingError: there is one label only, a label has too few recordings, a channel never changes,
             or a recording is shorter than the window.
         LeakingSplit: the split is finer than the data allow.
         UsageError: the hop is longer than the window.
     """
+    if seeds > 1 and (split is None or split.kind == "none"):
+        raise UsageError("several seeds are compared on what is held out: give --folds or --hold-out too")
     if len(dataset.labels) < 2:
         raise RecordingError(f"{folder} has one label, {dataset.labels[0]}: record another one, idle for instance")
     for index, channel in enumerate(dataset.channels):
@@ -77,11 +82,18 @@ def plan(
         window=window,
         hop=hop or max(1, round(window / 5)),
         split=split or Split(),
+        seeds=seeds,
         settings=settings,
     )
+    if settings.conv_filters and config.window < settings.conv_kernel:
+        raise UsageError(
+            f"a window of {config.window} samples is shorter than the convolution's {settings.conv_kernel}"
+        )
     windows(dataset.recordings, config.labels, config.window, config.hop)
-    for part in splits(dataset, config):
-        validation_cut(dataset.select(part.train), config)
+    for index in range(seeds):
+        repeat = config.repeat(index)
+        for part in splits(dataset, repeat):
+            validation_cut(dataset.select(part.train), repeat)
     return config
 
 
@@ -131,7 +143,12 @@ def validation_cut(takes: Sequence[Recording], config: RunConfig) -> tuple[list[
 
 
 def train(
-    dataset: Dataset, config: RunConfig, folder: Path, replace: bool = False, report: Report | None = None
+    dataset: Dataset,
+    config: RunConfig,
+    folder: Path,
+    replace: bool = False,
+    report: Report | None = None,
+    resume: bool = False,
 ) -> Run:
     """Trains every model of a run and writes them as they are done.
 
@@ -141,6 +158,7 @@ def train(
         folder: of the run.
         replace: train anew what is there.
         report: called after every epoch with the model's name.
+        resume: keep the models that are done.
 
     Raises:
         UsageError: the folder holds a run already.
@@ -151,19 +169,27 @@ def train(
     prepare()
     from .trainer import Trainer  # TensorFlow takes seconds to import: a plan that is refused does not wait for it
 
-    run = create(folder, config, replace)
+    run = create(folder, config, replace, resume)
     trainer = Trainer(config)
-    for part, indices in zip(run.parts(), splits(dataset, config), strict=True):
-        train_part(trainer, part, dataset, indices, report)
+    for index in range(config.seeds):
+        repeat = config.repeat(index)
+        for part, indices in zip(run.repeated(index), splits(dataset, repeat), strict=False):
+            if not (resume and part.keras.exists() and part.history_path.exists()):
+                train_part(trainer, part, dataset, indices, report, repeat)
     return run
 
 
-def train_part(trainer: Trainer, part: Part, dataset: Dataset, indices: Indices, report: Report | None) -> None:
-    """Trains one model and writes it with its history."""
-    takes, validation = validation_cut(dataset.select(indices.train), trainer.config)
-    epochs, best, network = trainer.fit(takes, validation, lambda epoch: report and report(indices.name, epoch))
+def train_part(
+    trainer: Trainer, part: Part, dataset: Dataset, indices: Indices, report: Report | None, config: RunConfig
+) -> None:
+    """Trains one model with the seed of `config` and writes it with its history."""
+    seed = config.settings.seed
+    name = f"{indices.name}, seed {seed}" if config.seeds > 1 else indices.name
+    takes, validation = validation_cut(dataset.select(indices.train), config)
+    epochs, best, network = trainer.fit(takes, validation, lambda epoch: report and report(name, epoch), seed)
     history = History(
-        name=indices.name,
+        name=name,
+        seed=seed,
         best_epoch=best,
         epochs=tuple(epochs),
         train=tuple(take.name for take in takes),

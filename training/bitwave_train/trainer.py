@@ -35,20 +35,21 @@ class Trainer:
         self._initial_state = [variable.numpy() for variable in self._network.non_trainable_variables]
         self._optimizer = keras.optimizers.Adam(global_clipnorm=self._settings.clip_norm)
         self._optimizer.build(self._network.trainable_variables)
-        self._kernels = [variable for variable in self._network.trainable_variables if len(variable.shape) == 2]
-        self._step_weights = tf.constant(step_weights(config.window, self._settings.step_share))
+        self._kernels = [variable for variable in self._network.trainable_variables if len(variable.shape) > 1]
+        self._step_weights = tf.constant(step_weights(self._network.output_shape[1], self._settings.step_share))
         self._step = tf.function(self._step_eagerly)
         self._logits = tf.function(lambda batch: self._network(batch, training=False)[:, -1], reduce_retracing=True)
 
     def _build(self, unroll: bool) -> Any:
         config = self.config
-        return build_training(config.window, len(config.channels), len(config.labels), self._settings, unroll)
+        return build_training(config.window, config.channels, len(config.labels), self._settings, unroll)
 
     def _reset(self, seed: int) -> None:
         """New weights, and an optimizer and dropout as at the start."""
         keras.utils.set_random_seed(seed)
         fresh = self._build(unroll=False)
-        remember(fresh, self._settings.memory * self.config.window, np.random.default_rng(seed))
+        stride = self._settings.conv_stride if self._settings.conv_filters else 1
+        remember(fresh, self._settings.memory * self.config.window / stride, np.random.default_rng(seed))
         self._network.set_weights(fresh.get_weights())
         for variable, value in zip(self._network.non_trainable_variables, self._initial_state, strict=True):
             variable.assign(value)
@@ -56,7 +57,11 @@ class Trainer:
             variable.assign(tf.zeros_like(variable))
 
     def fit(
-        self, takes: Sequence[Recording], validation: Sequence[Recording], report: Callable[[Epoch], object]
+        self,
+        takes: Sequence[Recording],
+        validation: Sequence[Recording],
+        report: Callable[[Epoch], object],
+        seed: int | None = None,
     ) -> tuple[list[Epoch], int, Any]:
         """Trains on takes; returns the history, the best epoch and the deployable network with its weights.
 
@@ -64,10 +69,12 @@ class Trainer:
             takes: recordings to train on.
             validation: recordings that choose the best epoch, by their loss.
             report: called after each epoch.
+            seed: in place of the one of the settings.
         """
         settings = self._settings
-        self._reset(settings.seed)
-        random = np.random.default_rng(settings.seed)
+        seed = settings.seed if seed is None else seed
+        self._reset(seed)
+        random = np.random.default_rng(seed)
         pool = Pool(takes, self.config)
         mean, deviation = standardization(pool.windows.samples)
         checked = windows(validation, self.config.labels, self.config.window, self.config.hop)
@@ -85,6 +92,7 @@ class Trainer:
                     self.config.channels,
                     settings.augmentation,
                     random,
+                    self.config.counts,
                 )
                 batch = ((raw - mean) / deviation).astype(np.float32)
                 targets = pool.windows.classes[chosen].astype(np.int32)
@@ -107,7 +115,7 @@ class Trainer:
             if epoch - best_epoch >= settings.patience:
                 break
         self._network.set_weights(best_weights)
-        return history, best_epoch, build_deployable(self._network, mean, deviation, settings)
+        return history, best_epoch, build_deployable(self._network, self.config.channels, mean, deviation, settings)
 
     def _rate(self, epoch: float) -> float:
         """Linear warm-up, then half a cosine to zero."""
@@ -121,14 +129,19 @@ class Trainer:
     def _step_eagerly(self, batch: tf.Tensor, targets: tf.Tensor, weights: tf.Tensor) -> tf.Tensor:
         with tf.GradientTape() as tape:
             logits = self._network(batch, training=True)
-            repeated = tf.repeat(targets[:, None], self.config.window, axis=1)
-            entropy = tf.nn.sparse_softmax_cross_entropy_with_logits(repeated, logits)
+            wanted = tf.broadcast_to(self._smoothed(targets)[:, None], tf.shape(logits))
+            entropy = tf.nn.softmax_cross_entropy_with_logits(wanted, logits)
             loss = tf.reduce_mean(weights * tf.linalg.matvec(entropy, self._step_weights))
             total = loss + self._settings.l2 * tf.add_n([tf.reduce_sum(tf.square(kernel)) for kernel in self._kernels])
         variables = self._network.trainable_variables
         gradients = tape.gradient(total, variables)
         self._optimizer.apply_gradients(zip(gradients, variables, strict=True))
         return loss
+
+    def _smoothed(self, targets: tf.Tensor) -> tf.Tensor:
+        """(n, classes) the share of each label in the target."""
+        classes, spread = len(self.config.labels), self._settings.label_smoothing
+        return tf.one_hot(targets, classes, on_value=1.0 - spread + spread / classes, off_value=spread / classes)
 
     def _check(self, seen: tf.Tensor, checked: Windows) -> tuple[float, float]:
         """Loss and accuracy on the validation windows."""

@@ -4,29 +4,86 @@ from __future__ import annotations
 
 from dataclasses import asdict
 from pathlib import Path
-from typing import Annotated
+from typing import TYPE_CHECKING, Annotated
 
 import typer
 
+if TYPE_CHECKING:
+    from ..importer import ImportReport
+
 
 def import_(
-    folder: Annotated[Path, typer.Argument(help="Folder with one CSV per label, as Arduino's IMU_Capture prints it.")],
-    rate: Annotated[float, typer.Option(help="Sample rate in Hz; the format does not carry it (LSM9DS1: 119).")],
+    source: Annotated[Path, typer.Argument(help="Folder of CSV files, or the wheel of seglearn 1.2.5.")],
     out: Annotated[Path, typer.Option(help="Folder of the data set; made where missing.")],
+    rate: Annotated[float, typer.Option(help="Sample rate in Hz, which CSV files do not carry (LSM9DS1: 119).")] = 0.0,
+    columns: Annotated[str, typer.Option(help="Columns of ax,ay,az[,gx,gy,gz]; without: Arduino's IMU_Capture.")] = "",
+    accel_unit: Annotated[str, typer.Option(help="With --columns: g, mg or m/s2.")] = "g",
+    gyro_unit: Annotated[str, typer.Option(help="With --columns: dps or rad/s.")] = "dps",
+    accel_lsb: Annotated[float, typer.Option(help="Counts of 1 g; 4096 reaches 8 g.")] = 8192.0,
+    gyro_lsb: Annotated[float, typer.Option(help="Counts of 1 degree/s.")] = 16.384,
+    segments: Annotated[Path | None, typer.Option(help="CSV of takes: file,label,start,end[,participant].")] = None,
+    window: Annotated[int | None, typer.Option(min=1, help="Samples about each segment's middle.")] = None,
+    slice_: Annotated[int | None, typer.Option("--slice", min=1, help="Cut streams into takes this long.")] = None,
+    slice_hop: Annotated[int | None, typer.Option(min=1, help="Samples between slices; default: one slice.")] = None,
+    average: Annotated[int, typer.Option(min=1, help="Average this many samples into one, for a lower rate.")] = 1,
     participant: Annotated[str, typer.Option(help="Pseudonym of the person, like p01.")] = "p01",
     session: Annotated[str, typer.Option(help="Name of the session, like s01.")] = "s01",
     board: Annotated[str, typer.Option(help="Which board it was, kept in the session file.")] = "unknown",
     as_json: Annotated[bool, typer.Option("--json", help="Print the report as one JSON document.")] = False,
 ) -> None:
-    """Import recordings in the Arduino capture format (g and degree/s)."""
+    """Import recordings: Arduino's capture format (g and degree/s), or any CSV by its columns and units."""
+    from ..columns import Units, averaged, sliced, whole_files
+    from ..columns import segments as of_table
+    from ..errors import UsageError
+    from ..importer import import_folder
+    from ..metadata import CountsScale
+    from ..seglearn import RATE_HZ, read_watch
+    from ..stream_importer import import_streams
+
+    watch = source.suffix in (".whl", ".npy")
+    if not watch and not rate:
+        raise UsageError("--rate is missing: CSV files do not carry it (119 for an LSM9DS1)")
+    slices = (slice_, slice_hop or slice_) if slice_ else None
+    if not watch and not columns:
+        if segments or window or slices or average != 1:
+            raise UsageError("--segments, --window, --slice and --average go with --columns")
+        report = import_folder(source, out, rate_hz=rate, participant=participant, session=session, board=board)
+        _show(report, rate, out, as_json)
+        return
+    if not (0 < accel_lsb <= 65535 and 0 < gyro_lsb <= 65):
+        raise UsageError("--accel-lsb is above 0 and at most 65535, --gyro-lsb above 0 and at most 65")
+    names = [name.strip() for name in columns.split(",")]
+    if not watch and len(names) not in (3, 6):
+        raise UsageError(f"--columns names {len(names)}: 3 of acceleration, or 3 and 3 of angular rate")
+    if segments and slices:
+        raise UsageError("--segments and --slice exclude each other: choose one")
+    units = Units(accel_unit, gyro_unit)
+    if watch:
+        streams, rate = sliced(averaged(read_watch(source), average), slices), (rate or RATE_HZ) / average
+    elif segments:
+        streams = averaged(of_table(source, segments, names, units, window, participant), average)
+        rate /= average
+    else:
+        files = whole_files(source, names, units, participant, None)
+        streams, rate = sliced(averaged(files, average), slices), rate / average
+    report = import_streams(
+        streams,
+        out,
+        rate_hz=rate,
+        session=session,
+        counts=CountsScale(accel_lsb_per_g=accel_lsb, gyro_lsb_per_dps=gyro_lsb),
+        board=board,
+        note=f"imported from {source.name}; times are even by the rate",
+    )
+    _show(report, rate, out, as_json)
+
+
+def _show(report: ImportReport, rate: float, out: Path, as_json: bool) -> None:
     import json
 
     from rich.console import Console
     from rich.table import Table
 
-    from ..importer import import_folder
-
-    report = import_folder(folder, out, rate_hz=rate, participant=participant, session=session, board=board)
     if as_json:
         typer.echo(json.dumps(asdict(report)))
         return
