@@ -25,6 +25,7 @@ from bitwave.frames import Samples
 from bitwave.host_app import Board, HostApp
 
 RATE_HZ = 1000.0
+PAUSE_S = 0.05  # a longer pause of this process is none of the board
 FAULT_EVERY = 97  # SAMPLES frames between faults, so that each can be told from the next
 
 
@@ -71,7 +72,7 @@ class Faults:
 
 
 def main() -> None:
-    """Streams; see the module. The one argument, ``faults``, orders faults."""
+    """Streams; see the module. Words: ``faults`` orders faults, ``patient`` stops the world while the port is full."""
     import pty
     import tty
 
@@ -81,6 +82,7 @@ def main() -> None:
     app = HostApp(None, Board(255, (0, 1, 0), 6, round(RATE_HZ * 1000), 8_192_000, 16_384))
     print(json.dumps({"port": os.ttyname(slave)}), flush=True)
     faults = Faults("faults" in sys.argv)
+    patient = "patient" in sys.argv
     waiting = b""
     done = 0
     longest_s = 0.0
@@ -93,6 +95,8 @@ def main() -> None:
             with contextlib.suppress(OSError):  # nobody has the port
                 app.receive(os.read(master, 4096))
         now = time.monotonic()
+        # While this process had no processor, its world stood still: a board's sensor has a clock of its own.
+        started += now - last if patient and waiting else max(0.0, now - last - PAUSE_S)
         longest_s, last = max(longest_s, now - last), now
         for index in range(done, int((now - started) * RATE_HZ)):
             app.sample(round(index * 1e6 / RATE_HZ), counts(index))
@@ -110,10 +114,10 @@ def main() -> None:
 
 
 @contextlib.contextmanager
-def running(faults: bool) -> Iterator[tuple[str, dict[str, Any]]]:
+def running(*words: str) -> Iterator[tuple[str, dict[str, Any]]]:
     """The board's port, and what it did once it has ended."""
     environment = os.environ | {"PYTHONPATH": os.pathsep.join(path for path in sys.path if path)}
-    command = [sys.executable, str(Path(__file__)), *(["faults"] if faults else [])]
+    command = [sys.executable, str(Path(__file__)), *words]
     board = subprocess.Popen(command, stdin=subprocess.PIPE, stdout=subprocess.PIPE, text=True, env=environment)
     told: dict[str, Any] = {}
     try:
