@@ -176,6 +176,6 @@ def test_platforms_without_a_wheel_ask_for_none(wheel: Path) -> None:
     assert {"tensorflow"} == wanted("train", "darwin", "arm64", "3.12") & {"tensorflow", "tensorflow-cpu"}
     plain = wanted("", "linux", "x86_64", "3.11")
     assert plain == {
-        *("bleak", "cobs", "numpy", "platformdirs", "pydantic", "pyserial", "rich", "tflite", "typer"),
+        *("bleak", "cbor2", "cobs", "numpy", "platformdirs", "pydantic", "pyserial", "rich", "tflite", "typer"),
     }
     assert metadata["License-Expression"] == "MIT"
