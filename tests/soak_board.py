@@ -1,7 +1,7 @@
 """A board at a pseudo-terminal, in a process of its own and by the clock on the wall, with faults on order.
 
 Run as a program it prints one JSON line (the port), streams until its standard input ends, then prints another (what it
-did). The C core's own app queues and drops frames as on a board; what the port does not take at once waits there.
+did). The C core's own app queues and drops frames as on a board, once the host's buffer before it is full.
 """
 
 from __future__ import annotations
@@ -25,6 +25,9 @@ from bitwave.frames import Samples
 from bitwave.host_app import Board, HostApp
 
 RATE_HZ = 1000.0
+# A pseudo-terminal holds 4 KiB, a quarter of a second; for a USB port Linux holds 64 KiB until a program reads.
+HOST_BUFFER = 65536
+PATIENCE = 4096  # bytes that a patient board lets wait
 PAUSE_S = 0.05  # a longer pause of this process is none of the board
 FAULT_EVERY = 97  # SAMPLES frames between faults, so that each can be told from the next
 
@@ -96,19 +99,15 @@ def main() -> None:
                 app.receive(os.read(master, 4096))
         now = time.monotonic()
         # While this process had no processor, its world stood still: a board's sensor has a clock of its own.
-        started += now - last if patient and waiting else max(0.0, now - last - PAUSE_S)
+        started += now - last if patient and len(waiting) > PATIENCE else max(0.0, now - last - PAUSE_S)
         longest_s, last = max(longest_s, now - last), now
         for index in range(done, int((now - started) * RATE_HZ)):
             app.sample(round(index * 1e6 / RATE_HZ), counts(index))
             done = index + 1
-        while True:
-            waiting = waiting or faults(app.transmit())
-            if not waiting:
-                break
-            try:
-                waiting = waiting[os.write(master, waiting) :]
-            except BlockingIOError:
-                break
+        if len(waiting) < HOST_BUFFER:
+            waiting += faults(app.transmit())
+        with contextlib.suppress(BlockingIOError):
+            waiting = waiting[os.write(master, waiting) :] if waiting else waiting
     told = {"samples": done, "lost": faults.lost, "repeated": faults.repeated, "corrupted": faults.corrupted}
     print(json.dumps(told | {"longest_s": longest_s}), flush=True)
 
