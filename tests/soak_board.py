@@ -1,7 +1,7 @@
 """A board at a pseudo-terminal, in a process of its own and by the clock on the wall, with faults on order.
 
 Run as a program it prints one JSON line (the port), streams until its standard input ends, then prints another (what it
-did). The C core's own app queues and drops frames as on a board; what the port does not take at once waits there.
+did). The C core's own app queues and drops frames as on a board, once the host's buffer before it is full.
 """
 
 from __future__ import annotations
@@ -25,6 +25,10 @@ from bitwave.frames import Samples
 from bitwave.host_app import Board, HostApp
 
 RATE_HZ = 1000.0
+# A pseudo-terminal holds 4 KiB, a quarter of a second; for a USB port Linux holds 64 KiB until a program reads.
+HOST_BUFFER = 65536
+PATIENCE = 4096  # bytes that a patient board lets wait
+PAUSE_S = 0.05  # a longer pause of this process is none of the board
 FAULT_EVERY = 97  # SAMPLES frames between faults, so that each can be told from the next
 
 
@@ -71,7 +75,7 @@ class Faults:
 
 
 def main() -> None:
-    """Streams; see the module. The one argument, ``faults``, orders faults."""
+    """Streams; see the module. Words: ``faults`` orders faults, ``patient`` stops the world while the port is full."""
     import pty
     import tty
 
@@ -81,6 +85,7 @@ def main() -> None:
     app = HostApp(None, Board(255, (0, 1, 0), 6, round(RATE_HZ * 1000), 8_192_000, 16_384))
     print(json.dumps({"port": os.ttyname(slave)}), flush=True)
     faults = Faults("faults" in sys.argv)
+    patient = "patient" in sys.argv
     waiting = b""
     done = 0
     longest_s = 0.0
@@ -93,27 +98,25 @@ def main() -> None:
             with contextlib.suppress(OSError):  # nobody has the port
                 app.receive(os.read(master, 4096))
         now = time.monotonic()
+        # While this process had no processor, its world stood still: a board's sensor has a clock of its own.
+        started += now - last if patient and len(waiting) > PATIENCE else max(0.0, now - last - PAUSE_S)
         longest_s, last = max(longest_s, now - last), now
         for index in range(done, int((now - started) * RATE_HZ)):
             app.sample(round(index * 1e6 / RATE_HZ), counts(index))
             done = index + 1
-        while True:
-            waiting = waiting or faults(app.transmit())
-            if not waiting:
-                break
-            try:
-                waiting = waiting[os.write(master, waiting) :]
-            except BlockingIOError:
-                break
+        if len(waiting) < HOST_BUFFER:
+            waiting += faults(app.transmit())
+        with contextlib.suppress(BlockingIOError):
+            waiting = waiting[os.write(master, waiting) :] if waiting else waiting
     told = {"samples": done, "lost": faults.lost, "repeated": faults.repeated, "corrupted": faults.corrupted}
     print(json.dumps(told | {"longest_s": longest_s}), flush=True)
 
 
 @contextlib.contextmanager
-def running(faults: bool) -> Iterator[tuple[str, dict[str, Any]]]:
+def running(*words: str) -> Iterator[tuple[str, dict[str, Any]]]:
     """The board's port, and what it did once it has ended."""
     environment = os.environ | {"PYTHONPATH": os.pathsep.join(path for path in sys.path if path)}
-    command = [sys.executable, str(Path(__file__)), *(["faults"] if faults else [])]
+    command = [sys.executable, str(Path(__file__)), *words]
     board = subprocess.Popen(command, stdin=subprocess.PIPE, stdout=subprocess.PIPE, text=True, env=environment)
     told: dict[str, Any] = {}
     try:

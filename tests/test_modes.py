@@ -18,7 +18,7 @@ from bitwave import dataset, guide, keeping, links
 from bitwave.capture import Cue, Progress, record_cues
 from bitwave.commands import record_display
 from bitwave.commands.record import record as verb
-from bitwave.continuous import record_continuous
+from bitwave.continuous import LONGEST_S, record_continuous
 from bitwave.cues import CaptureReport
 from bitwave.errors import LinkError, RecordingError, UsageError, WriteError
 from bitwave.keyboard import keys
@@ -254,6 +254,12 @@ def test_a_link_that_ends_keeps_the_continuous_recording(tmp_path: Path) -> None
     assert not list(tmp_path.rglob("*.2.csv*")) and not list(tmp_path.rglob(".*"))
 
 
+def test_without_a_length_the_end_of_a_plan_is_the_end(tmp_path: Path) -> None:
+    with faulty_link(take(samples=300)) as link:
+        report = record_continuous(link, tmp_path, Cue("stream", LONGEST_S), "p01")
+    assert [(len(r.samples), r.complete, r.gaps) for r in report.recordings] == [(300, True, ())]
+
+
 def test_no_room_for_a_continuous_recording(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     (tmp_path / "tmp").mkdir()
     monkeypatch.setattr("tempfile.tempdir", str(tmp_path / "tmp"))
@@ -272,7 +278,7 @@ CRASH = """
 import os, sys, time
 from pathlib import Path
 from bitwave import keeping, links
-from bitwave.continuous import record_continuous
+from bitwave.continuous import LONGEST_S, record_continuous
 from bitwave.cues import Cue
 keeping.SYNC_S = 0.0
 def die(moment):

@@ -13,7 +13,7 @@ from .capture import QUIT, Meter, recording, session_facts
 from .cues import CaptureReport, Cue, Progress
 from .errors import LinkError, RecordingError, WriteError
 from .keeping import Journal, free_number, recover, rescue
-from .links import Link
+from .links import Link, LinkEnd
 from .requests import Stream
 from .samples import Block
 from .session import check_name
@@ -75,7 +75,8 @@ def record_continuous(
         if not blocks:
             journal.discard()
             raise
-        fault = error
+        # Where no length was asked for, the end of a plan or a replayed recording is how it ends.
+        fault = None if isinstance(error, LinkEnd) and cue.seconds >= LONGEST_S else error
     except WriteError as error:
         take = recording(facts, cue.label, number, blocks, _length(blocks), meter.crc_errors, complete=False)
         raise WriteError(f"{error}; {rescue(facts, take)}") from error

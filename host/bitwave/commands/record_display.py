@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import math
+import time
 from collections import deque
 from collections.abc import Iterator
 from contextlib import contextmanager
@@ -16,6 +17,7 @@ if TYPE_CHECKING:
     from ..cues import Progress
 
 BARS = " ▁▂▃▄▅▆▇█"
+REFRESH_HZ = 10
 WIDTH = 60  # moments of the signal that are shown
 FULL = (32768.0, 16384.0)  # counts of the highest bar: acceleration, angular rate
 
@@ -24,7 +26,7 @@ FULL = (32768.0, 16384.0)  # counts of the highest bar: acceleration, angular ra
 def display(console: Console, keys: bool) -> Iterator[Display]:
     """A few lines that are alive."""
     shown = Display(keys)
-    with Live(Text("waiting for the board"), console=console, refresh_per_second=10, transient=True) as live:
+    with Live(Text("waiting for the board"), console=console, refresh_per_second=REFRESH_HZ, transient=True) as live:
         shown.live = live
         yield shown
 
@@ -35,12 +37,16 @@ class Display:
     def __init__(self, keys: bool = False) -> None:
         self.keys = keys
         self.live: Live | None = None
+        self.due = 0.0
         self.signal: deque[tuple[float, float]] = deque(maxlen=WIDTH)
 
     def __call__(self, moment: Progress) -> None:
         """Shows a moment."""
         self.signal.append((math.hypot(*moment.last[:3]), math.hypot(*moment.last[3:6])))
-        if self.live is not None:
+        now = time.monotonic()
+        # Drawing takes longer than reading: no more often than the screen shows it, or a busy machine loses samples.
+        if self.live is not None and (now >= self.due or moment.phase in ("saved", "redo")):
+            self.due = now + 1 / REFRESH_HZ
             self.live.update(Group(line(moment), *self._signal(), *([Text(HINT, style="dim")] if self.keys else [])))
 
     def _signal(self) -> list[Text]:
