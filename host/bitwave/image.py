@@ -298,10 +298,10 @@ def _folded_bias(lstm: Lstm) -> npt.NDArray[np.int64]:
     """(4, 8 * groups): 256 (b + 127 (odd weights of quads) - zero point * (all weights))."""
     grouped = _grouped(lstm.input_weights).astype(np.int64)
     odd = grouped[..., 1 : _quad_columns(lstm.inputs, True) : 2].sum(axis=3)
-    folded: npt.NDArray[np.int64] = 127 * odd - lstm.input.zero_point * grouped.sum(axis=3)
-    folded = folded.reshape(len(GATES), -1)
-    folded[:, : lstm.hidden] += lstm.bias
-    return folded * 256
+    folded = 127 * odd - lstm.input.zero_point * grouped.sum(axis=3)
+    bias: npt.NDArray[np.int64] = folded.reshape(len(GATES), -1)
+    bias[:, : lstm.hidden] += lstm.bias
+    return 256 * bias
 
 
 def _dense(dense: Dense) -> bytes:

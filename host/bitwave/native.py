@@ -25,6 +25,8 @@ from typing import Literal
 from .errors import MissingPackage, NativeBuildError
 
 Compiler = Literal["clang", "gcc"]
+Kernels = Literal["dsp", "portable"]
+Room = Literal["host", "emu", "footprint"]
 
 GCC = "arm-none-eabi-gcc"
 
@@ -34,7 +36,7 @@ ZIG_FLAGS = (*WARNINGS, "-Werror", "-g0", "-fno-sanitize=undefined")
 HOST_FLAGS = ("-O3", "-shared", "-fPIC", "-s")
 M4_FLAGS = (
     # Freestanding: with a hosted compiler our own memcpy would be turned into a call of itself.
-    *("-O2", "-g0", "-ffreestanding", "-fno-builtin", "-nostdlib", "-ffunction-sections", "-fdata-sections"),
+    *("-g0", "-ffreestanding", "-fno-builtin", "-nostdlib", "-ffunction-sections", "-fdata-sections"),
     *("-fno-common", "-fno-unwind-tables", "-fno-asynchronous-unwind-tables", "-Wl,--gc-sections", "-Wl,-e,bw_reset"),
 )
 M4_TARGET: dict[Compiler, tuple[str, ...]] = {
@@ -109,27 +111,45 @@ def build_host(target: HostTarget, folder: Path) -> Path:
     return path
 
 
-def m4_elf(compiler: Compiler) -> Path:
-    """The Cortex-M4 image of `firmware/emu`, fresh.
+def m4_elf(compiler: Compiler, kernels: Kernels = "dsp") -> Path:
+    """The Cortex-M4 image of `firmware/emu`, fresh; with the DSP kernels or, to compare, with the portable ones alone.
 
     Raises:
         MissingPackage: GCC was asked for and is not installed.
         NativeBuildError: the sources do not compile, or a stale build cannot be made again.
     """
-    sources = _sources("emu")
-    script = firmware_root() / LINKER_SCRIPT
-    flags: tuple[str, ...]
+    flags = (*WARNINGS, *M4_FLAGS, "-O2", f"-Wl,-T,{firmware_root() / LINKER_SCRIPT}")
+    if kernels == "dsp":
+        return _m4(compiler, f"m4-{compiler}", "emu", flags)
+    return _m4(compiler, f"m4-{compiler}-portable", "emu", (*flags, "-DBW_PORTABLE"))
+
+
+def m4_footprint(compiler: Compiler) -> Path:
+    """A program with the recognizer and no more, built for size as the board's is; it is measured, not run.
+
+    Raises:
+        MissingPackage: GCC was asked for and is not installed.
+        NativeBuildError: the sources do not compile.
+    """
+    return _m4(compiler, f"m4-{compiler}-footprint", "footprint", (*WARNINGS, *M4_FLAGS, "-Os", "-Wl,-Tbss=0x20000000"))
+
+
+def _m4(compiler: Compiler, name: str, room: Room, flags: tuple[str, ...]) -> Path:
+    """Builds for Cortex-M4. Only clang's image of the emulator stands beside the package, as the wheel has it."""
+    sources = _sources(room)
+    recipe = tuple(flag for flag in flags if not flag.startswith("-Wl,-T,"))  # a path
+    folder = _native_folder() if name == "m4-clang" else _cache_folder()
     if compiler == "clang":
-        flags = (*M4_TARGET["clang"], *ZIG_FLAGS, *M4_FLAGS)
-        path = _native_folder() / f"bitwave-m4-clang-{_digest(sources, *flags)[:16]}.elf"
+        recipe = (*M4_TARGET["clang"], *ZIG_FLAGS, *recipe)
+        path = folder / f"bitwave-{name}-{_digest(sources, *recipe)[:16]}.elf"
         if not path.exists():
-            _compile(_zig(path), (*flags, f"-Wl,-T,{script}"), sources, path)
+            _compile(_zig(path), (*M4_TARGET["clang"], *ZIG_FLAGS, *flags), sources, path)
         return path
     gcc, version = _gcc()
-    flags = (*M4_TARGET["gcc"], *WARNINGS, *M4_FLAGS)
-    path = _cache_folder() / f"bitwave-m4-gcc-{_digest(sources, *flags, version)[:16]}.elf"
+    recipe = (*M4_TARGET["gcc"], *recipe)
+    path = folder / f"bitwave-{name}-{_digest(sources, *recipe, version)[:16]}.elf"
     if not path.exists():
-        _compile([gcc], (*flags, f"-Wl,-T,{script}"), sources, path, libraries=("-lgcc",))
+        _compile([gcc], (*M4_TARGET["gcc"], *flags), sources, path, libraries=("-lgcc",))
     return path
 
 
@@ -148,12 +168,15 @@ def _cache_folder() -> Path:
     return user_cache_path("bitwave") / "native"
 
 
-def _sources(room: Literal["host", "emu"]) -> frozenset[Path]:
+def _sources(room: Room) -> frozenset[Path]:
     """C and assembly files, headers and linker scripts of the core and of one room around it."""
     root = firmware_root()
-    found = (path for folder in (CORE, room) for path in (root / folder).rglob("*"))
-    kinds = (".c", ".h", ".S", ".ld")
-    return frozenset(path for path in found if path.suffix in kinds and "examples" not in path.parts)
+    found = [path for folder in (CORE, room) for path in (root / folder).rglob("*")]
+    if room == "footprint":
+        found.append(root / "emu" / "bw_string.c")
+    return frozenset(
+        path for path in found if path.suffix in (".c", ".h", ".S", ".ld") and "examples" not in path.parts
+    )
 
 
 def _digest(sources: Iterable[Path], *recipe: str) -> str:

@@ -86,7 +86,7 @@ class StepCost:
 class EmulatedCore:
     """One emulated processor with one open model."""
 
-    def __init__(self, image: bytes, compiler: native.Compiler = "clang") -> None:
+    def __init__(self, image: bytes, compiler: native.Compiler = "clang", kernels: native.Kernels = "dsp") -> None:
         """Opens a model image.
 
         Raises:
@@ -94,7 +94,7 @@ class EmulatedCore:
             MissingPackage: GCC was asked for and is not installed.
             NativeBuildError: the machine code cannot be built.
         """
-        self.machine = Machine(native.m4_elf(compiler))
+        self.machine = Machine(native.m4_elf(compiler, kernels))
         if len(image) > self.machine.symbols["bw_emu_image"].size:
             raise ImageError(f"the image has {len(image)} bytes, more than the emulated flash holds")
         self.machine.write("bw_emu_image", image)
@@ -174,6 +174,14 @@ class EmulatedCore:
             scores=tuple(int(score) for score in result["scores"][: self.shape.classes]),
         )
 
+    def start_network(self, lanes: int) -> None:
+        """Makes `bw_emu_network` a network of that many lanes, all reset."""
+        self._check(self.machine.call("bw_emu_network_start", lanes), UsageError)
+
+    def start_recognizer(self) -> None:
+        """Makes `recognizer` a recognizer that was just reset, fed at the model's rate."""
+        self._check(self.machine.call("bw_emu_recognizer_start", 0), ImageError)
+
     def step_cost(self, lanes: int = 1, steps: int = 8, seed: int = 0) -> StepCost:
         """Counts what a sample costs, head and decision not included.
 
@@ -183,7 +191,7 @@ class EmulatedCore:
             seed: of the samples.
         """
         machine, counter = self.machine, CycleCounter(self.machine)
-        self._check(machine.call("bw_emu_network_start", lanes), UsageError)
+        self.start_network(lanes)
         network, sample = machine.address("bw_emu_network"), machine.address("bw_emu_input")
         rng = np.random.default_rng(seed)
         instructions = cycles = stack = 0

@@ -26,7 +26,7 @@ RAM = (0x20000000, 0x00040000)
 EXCHANGE = (0x21000000, 0x00400000)
 SYSTEM_CONTROL = (0xE000E000, 0x1000)  # plain memory here: the start-up code writes CPACR
 STOP = 0x00FFFFF0  # where a called function returns to
-ARGUMENTS = 4  # that the calling convention passes in registers
+ARGUMENTS = 4  # that the calling convention passes in registers; more go on the stack
 STACK_FILL = 0xA5
 STACK_WATCHED = 0x4000  # bytes below the stack's top that are filled, to find the high-water mark
 
@@ -96,7 +96,7 @@ class Machine:
         return bytes(self.processor.mem_read(self.address(where) + offset, size))
 
     def call(self, function: str, *arguments: int) -> int:
-        """Calls a function with up to four integers; returns r0, unsigned.
+        """Calls a function with integers; returns r0, unsigned.
 
         Raises:
             MachineFault: the processor faulted or did not return.
@@ -107,11 +107,12 @@ class Machine:
 
     def enter(self, function: str, *arguments: int) -> int:
         """Sets the registers up for a call; returns the function's address."""
-        if len(arguments) > ARGUMENTS:
-            raise ValueError(f"{function}: at most {ARGUMENTS} arguments go in registers")
-        for index, value in enumerate(arguments):
+        for index, value in enumerate(arguments[:ARGUMENTS]):
             self.processor.reg_write(arm_const.UC_ARM_REG_R0 + index, value & 0xFFFFFFFF)
-        self.processor.reg_write(arm_const.UC_ARM_REG_SP, self.stack_top)
+        rest = b"".join((value & 0xFFFFFFFF).to_bytes(4, "little") for value in arguments[ARGUMENTS:])
+        stack = self.stack_top - (len(rest) + 7) // 8 * 8
+        self.processor.mem_write(stack, rest)
+        self.processor.reg_write(arm_const.UC_ARM_REG_SP, stack)
         self.processor.reg_write(arm_const.UC_ARM_REG_LR, STOP | 1)
         return self.address(function)
 

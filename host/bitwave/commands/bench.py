@@ -1,0 +1,111 @@
+"""`bitwave bench`: what the core costs on a Cortex-M4, beside what others take."""
+
+from __future__ import annotations
+
+from pathlib import Path
+from typing import TYPE_CHECKING, Annotated
+
+import typer
+
+if TYPE_CHECKING:
+    from rich.console import Console
+
+    from ..bench import Bench
+    from ..quantmodel import QuantModel
+
+
+def bench(
+    model: Annotated[
+        Path | None, typer.Argument(help="A .tflite file; without one, a grid of sizes.", show_default=False)
+    ] = None,
+    json: Annotated[bool, typer.Option("--json", help="Print one JSON document instead of the tables.")] = False,
+) -> None:
+    """Cycles per step, code, RAM and stack on an emulated Cortex-M4, and the figures of other libraries."""
+    from rich.console import Console
+    from rich.progress import track
+
+    from .. import native
+    from ..bench import GRID_HIDDEN, GRID_INPUTS, footprint, grid_model, measure
+    from ..tflite import read_model
+
+    if model is not None:
+        models = [read_model(model)]
+    else:
+        models = [grid_model(inputs, hidden) for inputs in GRID_INPUTS for hidden in GRID_HIDDEN]
+    compilers = native.m4_compilers()
+    console = Console(stderr=True)
+    shown = track(models, "counting", console=console, transient=True, disable=not console.is_terminal)
+    done = [(each, measure(each, compilers, ("dsp", "portable"))) for each in shown]
+    # the grid's memory is that of the size that the peers are measured by
+    memory = footprint(models[0] if model is not None else grid_model(6, 24), compilers[-1])
+    if json:
+        import json as codec
+
+        rows = [row.to_json() for _, found in done for row in found.rows]
+        document = {"rows": rows, "footprint": memory.to_json() if memory else None}
+        typer.echo(codec.dumps(document))
+        return
+    out = Console()
+    for each, found in done:
+        _print_rows(out, each, found)
+    if memory is not None:
+        out.print(
+            f"flash: code {memory.code_bytes:,} B, constants {memory.constant_bytes:,} B, kernel for two lanes "
+            f"{memory.lanes_code_bytes:,} B, image {memory.image_bytes:,} B; RAM: arena {memory.arena_bytes:,} B, "
+            f"stack {memory.stack_bytes:,} B; the sample that ends a window, head included: "
+            f"{memory.window_cycles:,} cycles",
+            highlight=False,
+        )
+    _print_peers(out)
+
+
+def _print_rows(out: Console, model: QuantModel, found: Bench) -> None:
+    from rich.box import SIMPLE
+    from rich.table import Table
+
+    from ..bench import CLOCK_HZ, UNCERTAINTY
+
+    hidden = " and ".join(str(layer.hidden) for layer in model.lstm)
+    out.print(
+        f"{model.channels} inputs, {hidden} hidden. Instructions and cycles per step and lane, cycles good to "
+        f"{UNCERTAINTY:.0%}; ms and load of {CLOCK_HZ // 10**6} MHz for all lanes.",
+        highlight=False,
+    )
+    table = Table(box=SIMPLE)
+    for heading in ("build", "kernels", "lanes", "instr.", "cycles", "ms", "load"):
+        table.add_column(heading, justify="left" if heading in ("build", "kernels") else "right", no_wrap=True)
+    table.add_column("most of it")
+    for row in found.rows:
+        most = ", ".join(f"{_short(name)} {part:.0%}" for name, part in row.share[:2])
+        table.add_row(
+            row.compiler, row.kernels, str(row.lanes), f"{row.instructions_per_step:,}", f"{row.cycles_per_step:,}",
+            f"{row.milliseconds:.3f}", f"{row.load:.2%}", most,
+        )  # fmt: skip
+    out.print(table)
+    for index, reason in enumerate(found.why_plain):
+        chosen = "packed weights: Cortex-M4 DSP kernels" if reason is None else f"portable kernels, because {reason}"
+        out.print(f"LSTM layer {index + 1}: {chosen}", highlight=False)
+
+
+def _short(function: str) -> str:
+    for prefix in ("bw_", "dsp_", "packed_"):
+        function = function.removeprefix(prefix)
+    return function
+
+
+def _print_peers(out: Console) -> None:
+    from rich.box import SIMPLE
+    from rich.table import Table
+
+    from ..bench import PEERS, PEERS_NOTE
+
+    sizes = list(PEERS[0].cycles)
+    out.print("Others, cycles per step by the same cost model, gcc 12.2; inputs × hidden:", highlight=False)
+    table = Table(box=SIMPLE)
+    table.add_column("library")
+    for inputs, hidden in sizes:
+        table.add_column(f"{inputs} × {hidden}", justify="right", no_wrap=True)
+    for peer in PEERS:
+        table.add_row(peer.name, *(f"{peer.cycles[size]:,}" if size in peer.cycles else "" for size in sizes))
+    out.print(table)
+    out.print(PEERS_NOTE, highlight=False)
