@@ -11,7 +11,7 @@ from hypothesis import strategies as st
 
 from bitwave import image, native, simulator
 from bitwave.core import HostCore
-from bitwave.quantmodel import QuantModel
+from bitwave.quantmodel import QuantModel, plain
 from models import random_model
 from support import need
 
@@ -53,7 +53,7 @@ def random_models(draw: st.DrawFn) -> QuantModel:
         )
         for layer in model.lstm
     )
-    return dataclasses.replace(model, lstm=tuple(layers))
+    return dataclasses.replace(model, branches=plain(model.channels, *layers))
 
 
 def some_windows(model: QuantModel) -> np.ndarray[tuple[int, int, int], np.dtype[np.int8]]:
@@ -133,7 +133,7 @@ def test_what_the_exporter_packs_is_what_the_kernels_take() -> None:
 
     def reason(**change: object) -> str | None:
         changed = dataclasses.replace(layer, **change)  # type: ignore[arg-type]
-        HostCore(image.build(dataclasses.replace(model, lstm=(changed,))))  # both layouts open
+        HostCore(image.build(dataclasses.replace(model, branches=plain(model.channels, changed))))  # both layouts open
         return image.why_plain(changed)
 
     weight = layer.recurrent_weights.copy()

@@ -16,7 +16,7 @@ from .emulator.counter import CycleCounter, Run
 from .emulator.engine import EmulatedCore
 from .emulator.machine import RAM, Machine
 from .metadata import ChannelScaling, Decision, Metadata
-from .quantmodel import Dense, Int8Array, Lstm, Quantization, QuantModel, Softmax
+from .quantmodel import Dense, Int8Array, Lstm, Quantization, QuantModel, Softmax, plain
 
 CLOCK_HZ = 64_000_000  # of the Nano 33 BLE
 UNCERTAINTY = 0.07
@@ -240,7 +240,7 @@ def grid_model(inputs: int, hidden: int) -> QuantModel:
         steps=50,
         channels=inputs,
         input=source,
-        lstm=(layer,),
+        branches=plain(inputs, layer),
         head=(Dense(state, logits, head, np.zeros(5, np.int32), (scale,)),),
         softmax=Softmax(logits),
         metadata=Metadata(

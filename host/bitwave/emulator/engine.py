@@ -100,8 +100,8 @@ class EmulatedCore:
         self.machine.write("bw_emu_image", image)
         self._check(self.machine.call("bw_emu_open", len(image)), ImageError)
         channels, classes, layers, *rest, window, lanes, size = _SHAPE.unpack(self.machine.read("bw_emu_shape"))
-        hidden, kernels, strides = (tuple(rest[first : first + layers]) for first in range(0, len(rest), _MAX_LAYERS))
-        taps = tuple(zip(kernels, strides, strict=True))
+        hidden, widths, strides = (tuple(rest[first : first + layers]) for first in range(0, len(rest), _MAX_LAYERS))
+        taps = tuple(zip(widths, strides, strict=True))
         self.shape = Shape(channels, classes, hidden, window, lanes, size, taps)
 
     def _check(self, status: int, kind: type[BitwaveError]) -> None:
