@@ -97,7 +97,8 @@ typedef struct bw_app {
     uint8_t parity_link;  /* who reset it; BW_APP_LINKS: nobody */
     uint16_t parity_step; /* next expected */
     bw_app_link links[BW_APP_LINKS];
-    uint32_t time_us;
+    uint32_t time_us;          /* of the last sample or tick */
+    uint32_t now_us;           /* the latest of them */
     uint32_t samples;          /* since the start: the index of the next sample */
     uint32_t batch_first;
     uint32_t batch_time_us;
