@@ -198,7 +198,7 @@ class _LstmTwin:
 
     def _cell(self, values: tf.Tensor) -> tf.Tensor:
         scale = 2.0**self._scales.cell_exponent
-        return _straight_through(values, scale, -32768 * scale, 32767 * scale)
+        return tf.quantization.fake_quant_with_min_max_args(values, -32768 * scale, 32767 * scale, num_bits=16)
 
     def integers(self) -> Lstm:
         inputs, recurrent = (
@@ -255,7 +255,7 @@ class _BranchTwin:
 def on_grid(values: tf.Tensor, grid: Quantization) -> tf.Tensor:
     """Real values that int8 can say."""
     low, high = ((q - grid.zero_point) * grid.scale for q in (-128, 127))
-    return _straight_through(values, grid.scale, low, high)
+    return tf.quantization.fake_quant_with_min_max_args(values, low, high, num_bits=8)
 
 
 def on_symmetric_grid(weights: tf.Tensor, scales: npt.NDArray[np.float64]) -> tf.Tensor:
@@ -266,7 +266,7 @@ def on_symmetric_grid(weights: tf.Tensor, scales: npt.NDArray[np.float64]) -> tf
 
 def gate_grid(values: tf.Tensor) -> tf.Tensor:
     """Pre-activations in Q3.12."""
-    return _straight_through(values, 2.0**-12, -8.0, 8.0 - 2.0**-12)
+    return tf.quantization.fake_quant_with_min_max_args(values, -8.0, 8.0 - 2.0**-12, num_bits=16)
 
 
 def _straight_through(values: tf.Tensor, scale: Any, low: Any, high: Any) -> tf.Tensor:
