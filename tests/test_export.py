@@ -15,13 +15,14 @@ import pytest
 import typer
 from typer.testing import CliRunner, Result
 
-from bitwave import export_c, foreign, image, simulator
+from bitwave import simulator
 from bitwave.cli import run as run_cli
 from bitwave.commands.export import export
-from bitwave.core import HostCore
+from bitwave.core.host import HostCore
 from bitwave.errors import ImageError, ModelError, UsageError, WriteError
-from bitwave.tflite import read_model
-from bitwave.tflite_build import write
+from bitwave.model import export_c, foreign, image
+from bitwave.tflite.build import write
+from bitwave.tflite.reader import read_model
 from ccode import CORE, CORE_SOURCES, STRICT, compiler, run
 from models import CONVERTER_MODELS, random_model
 
