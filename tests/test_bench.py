@@ -9,10 +9,11 @@ from typing import Any
 import pytest
 from typer.testing import CliRunner
 
-from bitwave import native, tflite_build
+from bitwave import native
 from bitwave.bench.grid import grid_model
 from bitwave.bench.peers import PEERS
 from bitwave.cli import build_app
+from bitwave.tflite import build
 from models import random_model
 from support import need
 
@@ -62,7 +63,7 @@ def run_bench(*words: str | Path) -> str:
 
 def test_json_and_tables_of_one_model(tmp_path: Path) -> None:
     model = tmp_path / "model.tflite"
-    model.write_bytes(tflite_build.write(random_model(1, channels=3, hidden=(5,), metadata=True, packable=True)))
+    model.write_bytes(build.write(random_model(1, channels=3, hidden=(5,), metadata=True, packable=True)))
     told: dict[str, Any] = json.loads(run_bench(model, "--json"))
     assert all(set(row) >= ROW for row in told["rows"])
     builds = {(row["compiler"], row["kernels"], row["lanes"]) for row in told["rows"]}
@@ -77,5 +78,5 @@ def test_json_and_tables_of_one_model(tmp_path: Path) -> None:
 
 def test_why_a_model_gets_the_portable_kernels(tmp_path: Path) -> None:
     model = tmp_path / "model.tflite"
-    model.write_bytes(tflite_build.write(random_model(1, channels=3, hidden=(65,))))
+    model.write_bytes(build.write(random_model(1, channels=3, hidden=(65,))))
     assert "portable kernels, because a matrix has more than 64 columns" in " ".join(run_bench(model).split())

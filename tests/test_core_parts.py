@@ -7,7 +7,7 @@ from typing import Any
 
 import pytest
 
-from bitwave import image
+from bitwave.model import image
 from ccode import CORE, SANITIZE, program, run
 from models import Shape, random_model
 
@@ -49,6 +49,6 @@ def test_a_build_runs_what_it_can_and_refuses_the_rest(
 
 
 def test_every_switch_is_explained_where_it_is_looked_for() -> None:
-    for file in ("include/bitwave.h", "README.md"):
+    for file in ("include/bitwave/model.h", "README.md"):
         text = (CORE / file).read_text()
         assert all(switch in text for switch in SWITCHES), file

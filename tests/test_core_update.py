@@ -9,11 +9,12 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from bitwave import frames, image, requests
-from bitwave.core import HostCore
-from bitwave.frames import BUILT_IN, SlotState
-from bitwave.host_app import Board
-from bitwave.quantmodel import QuantModel
+from bitwave.core.app import Board
+from bitwave.core.host import HostCore
+from bitwave.model import image
+from bitwave.model.quantmodel import QuantModel
+from bitwave.wire import frames, requests
+from bitwave.wire.frames import BUILT_IN, SlotState
 from models import random_model
 from updates import BLE, USB, Host, digest_of, noise, packed, wrong_answer
 
@@ -180,6 +181,21 @@ def test_the_window_closes_after_60_seconds(by_pose: bool) -> None:
     assert host.begin(new, BLE) == 0 and host.update.received == len(first.data)
     host.send_chunks(new, BLE)
     assert host.status(requests.UpdateFinish(), BLE) == 0
+
+
+def test_a_sample_taken_before_the_command_does_not_close_the_window() -> None:
+    """It comes after the tick in which the command came, with the earlier time when the sensor took it."""
+    host = Host(packed(1))
+    host.app.tick(10_000_000)
+    assert host.status(requests.AllowUpdate()) == 0
+    assert host.begin(packed(2)) == 0
+    host.app.sample(10_000_000 - 900, noise(1)[0])
+    assert host.info(BLE).may_update
+    assert host.begin(packed(3), BLE) == BUSY
+    host.app.tick(9_999_500 + MINUTE_US)
+    assert host.info(BLE).may_update
+    host.app.tick(10_000_000 + MINUTE_US)
+    assert not host.info(BLE).may_update
 
 
 def test_another_link_waits_until_an_update_has_stalled() -> None:

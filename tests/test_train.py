@@ -10,8 +10,8 @@ import numpy as np
 import pytest
 
 from bitwave import simulator, tflite
-from bitwave.dataset import Dataset, from_recordings
 from bitwave.errors import LeakingSplit, ModelError, RecordingError, UsageError
+from bitwave.recordings.dataset import Dataset, from_recordings
 from bitwave_train import evaluate, report, tflite_writer, train
 from bitwave_train.augment import augment, rotations, vectors
 from bitwave_train.settings import Augmentation, Epoch, Run, Settings, Split, open_run
@@ -127,12 +127,54 @@ def test_longer_takes_give_shifted_windows_and_sliding_idle(tmp_path: Path) -> N
     pool = Pool(data.recordings, config)
     idle = 4 * (2 * STEPS // config.hop + 1)
     assert pool.groups == 5 + idle  # an epoch has one window per gesture take, and every idle window
-    batches = pool.batches(np.random.default_rng(0))
-    assert {len(batch) for batch in batches} == {SMALL.batch}
+    batches = list(pool.batches(np.random.default_rng(0)))
+    assert {raw.shape for raw, _ in batches} == {(SMALL.batch, STEPS, 6)}
+    assert sum(len(classes) for _, classes in batches) == -(-pool.groups // SMALL.batch) * SMALL.batch
     assert pool.movable.sum() == 1
     per_epoch = pool.windows.classes[np.concatenate([group[:1] for group in pool._members])]
     assert pool.weights[per_epoch].mean() == pytest.approx(1.0)
     assert pool.weights[0] > pool.weights[1]
+
+
+def test_without_validation_all_recordings_train_and_the_last_epoch_is_kept(tmp_path: Path) -> None:
+    need("tensorflow", "keras")
+    data = dataset(labels=("left", "right"))
+    settings = SMALL.model_copy(update={"validation": 0.0, "epochs": 3, "patience": 1})
+    run = train.train(data, train.plan(data, tmp_path, settings), tmp_path / "run")
+    history = run.deployable.history()
+    assert sorted(history.train) == sorted(take.name for take in data.recordings)
+    assert history.validation == ()
+    assert (history.best_epoch, len(history.epochs)) == (2, 3)
+    assert {epoch.validation_loss for epoch in history.epochs} == {None}
+
+
+@pytest.mark.parametrize("dropout", [0.0, 0.3])
+def test_training_and_kept_network_have_the_same_lstm(dropout: float) -> None:
+    need("tensorflow", "keras")
+    import keras
+    import tensorflow as tf
+
+    from bitwave_train.model import build_training
+
+    settings = Settings(hidden=(5, 4), recurrent_dropout=dropout)
+    layers = [layer for layer in build_training(9, ("ax", "ay", "az"), 2, settings).layers if "lstm" in layer.name]
+    random = np.random.default_rng(0)
+    for layer in layers:
+        plain = keras.layers.LSTM(layer.units, return_sequences=True)
+        plain.build(layer.input.shape)
+        values = [random.normal(size=weight.shape) for weight in plain.trainable_weights]
+        sequence = tf.constant(random.normal(size=(7, *layer.input.shape[1:])).astype(np.float32))
+        results = []
+        for one in (layer, plain):
+            for weight, value in zip(one.trainable_weights, values, strict=True):
+                weight.assign(value)
+            variables = [weight.value for weight in one.trainable_weights]
+            with tf.GradientTape() as tape:
+                states = one(sequence)
+                total = tf.reduce_sum(tf.sin(states))
+            results.append([states, *tape.gradient(total, variables)])
+        for found, wanted in zip(*results, strict=True):
+            np.testing.assert_allclose(found, wanted, atol=2e-5)
 
 
 def one_label() -> Dataset:

@@ -8,7 +8,7 @@ from html import escape
 import numpy as np
 import numpy.typing as npt
 
-from bitwave.quantmodel import GATES
+from bitwave.model.quantmodel import GATES
 
 from .details import Detail, Interval, by_participant, label_figures, worst
 from .settings import RunConfig
@@ -116,11 +116,10 @@ def _curves(details: Sequence[Detail]) -> str:
     figures = []
     for part in details[:10]:
         epochs = part.history.epochs
-        lines = {
-            "loss": np.array([e.loss for e in epochs]),
-            "validation loss": np.array([e.validation_loss for e in epochs]),
-            "validation accuracy": np.array([e.validation_accuracy for e in epochs]),
-        }
+        lines = {"loss": np.array([e.loss for e in epochs])}
+        if part.history.validation:
+            lines["validation loss"] = np.array([e.validation_loss for e in epochs])
+            lines["validation accuracy"] = np.array([e.validation_accuracy for e in epochs])
         figures.append(plot(lines, f"{part.history.name}, best epoch {part.history.best_epoch + 1}", "epoch"))
     return "".join(figures)
 

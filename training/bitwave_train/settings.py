@@ -22,10 +22,10 @@ from typing import Annotated, Literal, TypeVar
 from pydantic import BaseModel, ConfigDict, Field, ValidationError
 
 from bitwave import __version__
-from bitwave.dataset import Damaged, Dataset
 from bitwave.errors import RecordingError, UsageError
 from bitwave.files import write_whole
-from bitwave.metadata import CountsScale, Name, first_fault
+from bitwave.model.metadata import CountsScale, Name, first_fault
+from bitwave.recordings.dataset import Damaged, Dataset
 
 Model = TypeVar("Model", bound=BaseModel)
 Hidden = Annotated[int, Field(ge=1, le=256)]
@@ -88,7 +88,7 @@ class Settings(_Frozen):
         warmup: epochs of linear rise.
         clip_norm: of the global gradient.
         patience: epochs without a better validation loss before training stops.
-        validation: fraction of the training recordings that choose the best epoch.
+        validation: fraction of the training recordings that choose the best epoch; 0 trains on all and keeps the last.
         class_weight: 0 weighs windows alike, 1 labels alike.
         step_share: share of the loss that answers before the last step have; see `model.step_weights`.
         augmentation: see there.
@@ -113,7 +113,7 @@ class Settings(_Frozen):
     warmup: Annotated[int, Field(ge=0)] = 5
     clip_norm: Annotated[float, Field(gt=0)] = 1.0
     patience: Annotated[int, Field(ge=1)] = 40
-    validation: Annotated[float, Field(gt=0, lt=0.5)] = 0.15
+    validation: Annotated[float, Field(ge=0, lt=0.5)] = 0.15
     class_weight: Annotated[float, Field(ge=0, le=1)] = 0.5
     step_share: Annotated[float, Field(ge=0, le=1)] = 0.5
     augmentation: Augmentation = Augmentation()
@@ -158,13 +158,13 @@ class RunConfig(_Frozen):
 
 
 class Epoch(_Frozen):
-    """One line of a history."""
+    """One line of a history; without validation recordings there is no loss or accuracy of them."""
 
     epoch: int
     learning_rate: float
     loss: float
-    validation_loss: float
-    validation_accuracy: float
+    validation_loss: float | None = None
+    validation_accuracy: float | None = None
 
 
 class History(_Frozen):

@@ -12,12 +12,12 @@ from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
-from bitwave.dataset import Damaged, Dataset, check_split, folds, hold_out
-from bitwave.dataset import Split as Indices
 from bitwave.errors import RecordingError, UsageError, WriteError
 from bitwave.files import write_whole
-from bitwave.recording import Recording
-from bitwave.windowing import windows
+from bitwave.recordings.dataset import Damaged, Dataset, check_split, folds, hold_out
+from bitwave.recordings.dataset import Split as Indices
+from bitwave.recordings.recording import Recording
+from bitwave.recordings.windowing import windows
 
 from .settings import Epoch, History, Part, Run, RunConfig, Settings, Split, as_json, create
 
@@ -118,6 +118,9 @@ def validation_cut(takes: Sequence[Recording], config: RunConfig) -> tuple[list[
     Raises:
         RecordingError: a label is missing, or has too few recordings to train and to validate.
     """
+    fraction = config.settings.validation
+    if not fraction:
+        return list(takes), []
     for label in config.labels:
         count = sum(take.label == label for take in takes)
         if count < 2:
@@ -126,7 +129,6 @@ def validation_cut(takes: Sequence[Recording], config: RunConfig) -> tuple[list[
                 "one to choose the best epoch; record more, or use fewer folds"
             )
     random = np.random.default_rng(config.settings.seed)
-    fraction = config.settings.validation
     participants = sorted({take.participant for take in takes})
     if len(participants) >= PARTICIPANTS_TO_VALIDATE:
         count = max(1, round(fraction * len(participants)))

@@ -7,12 +7,13 @@ from typing import NamedTuple
 
 import numpy as np
 
-from .. import image, native
+from .. import native
 from ..emulator.counter import CycleCounter
 from ..emulator.engine import EmulatedCore
 from ..emulator.machine import RAM, Machine
-from ..metadata import Metadata
-from ..quantmodel import LastStep, QuantModel
+from ..model import image
+from ..model.metadata import Metadata
+from ..model.quantmodel import LastStep, QuantModel
 
 # of the footprint program, not of the core
 _LIBRARY = frozenset({"memcpy", "memmove", "memset", "memcmp", "strlen", "bw_reset", "image"})
@@ -106,7 +107,7 @@ def _raw_bytes(model: QuantModel) -> int:
     arrays = [array for layer in model.lstm for array in (layer.input_weights, layer.recurrent_weights, layer.bias)]
     arrays += [array for layer in model.head for array in (layer.weights, layer.bias)]
     for branch in model.branches:
-        arrays += [branch.conv.weights, branch.conv.bias] if branch.conv is not None else []
+        arrays += [branch.conv.layer.weights, branch.conv.layer.bias] if branch.conv is not None else []
     labels = model.metadata.labels if model.metadata else ()
     return sum(array.nbytes for array in arrays) + sum(len(label) for label in labels)
 

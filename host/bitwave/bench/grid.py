@@ -4,8 +4,8 @@ from __future__ import annotations
 
 import numpy as np
 
-from ..metadata import ChannelScaling, Decision, Metadata
-from ..quantmodel import Dense, Int8Array, Lstm, Quantization, QuantModel, Softmax, plain
+from ..model.metadata import ChannelScaling, Decision, Metadata
+from ..model.quantmodel import Dense, Int8Array, Lstm, Quantization, QuantModel, Softmax, plain
 
 GRID_INPUTS = (3, 6, 9)
 GRID_HIDDEN = (16, 24, 32, 64)

@@ -11,10 +11,11 @@ from dataclasses import dataclass
 
 import numpy as np
 
-from .. import image, native
+from .. import native
 from ..emulator.counter import CycleCounter, Run
 from ..emulator.engine import EmulatedCore
-from ..quantmodel import QuantModel
+from ..model import image
+from ..model.quantmodel import QuantModel
 from .grid import GRID_RATE_HZ
 
 CLOCK_HZ = 64_000_000  # of the Nano 33 BLE

@@ -12,7 +12,7 @@ if TYPE_CHECKING:
 
     from ..bench.footprint import Footprint
     from ..bench.steps import Bench
-    from ..quantmodel import QuantModel
+    from ..model.quantmodel import QuantModel
 
 
 def bench(
@@ -29,7 +29,7 @@ def bench(
     from ..bench.footprint import footprint
     from ..bench.grid import GRID_HIDDEN, GRID_INPUTS, grid_model
     from ..bench.steps import measure
-    from ..tflite import read_model
+    from ..tflite.reader import read_model
 
     if model is not None:
         models = [read_model(model)]
