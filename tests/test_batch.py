@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import ctypes
 from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
 
@@ -11,7 +12,7 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from bitwave import simulator
-from bitwave.core.host import HostCore
+from bitwave.core.host import HostCore, library
 from bitwave.errors import ModelError
 from bitwave.model import image
 from bitwave.model.quantmodel import QuantModel
@@ -72,7 +73,8 @@ def test_all_counts_of_windows_under_sanitizers(cc: str, tmp_path: Path) -> None
 
 
 def test_threads_share_one_core() -> None:
-    """One prepared model, read by all; each call has states of its own."""
+    """One prepared model, read by all; each call has states of its own, and is made without the interpreter's lock."""
+    assert type(library()) is ctypes.CDLL  # a PyDLL would keep the lock
     model = random_model(5, steps=20, channels=6, hidden=(24,), packable=True)
     core, rng = HostCore(image.build(model)), np.random.default_rng(1)
     parts = [rng.integers(-128, 128, (33, 20, 6), dtype=np.int8) for _ in range(8)]

@@ -6,6 +6,7 @@ the median of the rounds' ratios. One thread is timed by the processor's clock f
 
 from __future__ import annotations
 
+import hashlib
 import importlib
 import os
 import statistics
@@ -24,6 +25,7 @@ from ..tflite.build import write
 
 ROUNDS = 15
 _REFERENCE_WINDOWS = 16
+_HASHED = bytes(1 << 24)
 _WINDOWS = 1024  # per thread: long calls, beside which starting them takes no time
 
 
@@ -38,6 +40,7 @@ class HostBench:
         single_ratio, batch_ratio: how many times as fast as the reference, one thread each.
         threads: that the last measure used.
         threads_ratio: how many times as many windows these threads classify in the same time as one.
+        machine_ratio: the same for hashing, which is known to need nothing of Python's: what the machine gives threads.
     """
 
     reference_us: float
@@ -47,6 +50,7 @@ class HostBench:
     batch_ratio: float
     threads: int
     threads_ratio: float
+    machine_ratio: float
 
     def to_json(self) -> dict[str, float]:
         """For `bitwave bench --host --json`."""
@@ -83,8 +87,8 @@ def measure_host(model: QuantModel, rounds: int = ROUNDS) -> HostBench:
     def batch(_: int = 0) -> object:
         return core.classify(windows, trace=False)
 
-    def by_threads() -> object:
-        return list(pool.map(batch, range(threads)))
+    def by_threads(work: Callable[[int], object]) -> object:
+        return list(pool.map(work, range(threads)))
 
     with ThreadPoolExecutor(threads) as pool:
         found = [
@@ -93,7 +97,9 @@ def measure_host(model: QuantModel, rounds: int = ROUNDS) -> HostBench:
                 _time(lambda: core.classify(some, trace=False, batched=False), len(some)),
                 _time(batch, len(windows)),
                 _time(batch, len(windows), time.perf_counter),
-                _time(by_threads, threads * len(windows), time.perf_counter),
+                _time(lambda: by_threads(batch), threads * len(windows), time.perf_counter),
+                _time(lambda: _hash(0), 1, time.perf_counter),
+                _time(lambda: by_threads(_hash), threads, time.perf_counter),
             )
             for _ in range(rounds)
         ]
@@ -106,7 +112,12 @@ def measure_host(model: QuantModel, rounds: int = ROUNDS) -> HostBench:
         batch_ratio=statistics.median(each[0] / each[2] for each in found),
         threads=threads,
         threads_ratio=statistics.median(each[3] / each[4] for each in found),
+        machine_ratio=statistics.median(each[5] / each[6] for each in found),
     )
+
+
+def _hash(_: int) -> object:
+    return hashlib.sha256(_HASHED)
 
 
 def _time(work: Callable[[], object], windows: int, clock: Callable[[], float] = time.thread_time) -> float:
