@@ -117,15 +117,18 @@ def test_a_held_pose_allows_updates(model: Path, counts_of_y: int, turning: int,
         assert ble.answer(requests.GetInfo(), frames.Info).may_update == held
 
 
+@pytest.mark.parametrize("then", ["usb", "ble"])
 @pytest.mark.parametrize("lose", ["usb", "ble"])
-def test_an_update_goes_on_after_a_lost_link(world: World, model: Path, lose: str) -> None:
-    """The link goes in the middle; the same update goes on over the other one."""
+def test_an_update_goes_on_after_a_lost_link(world: World, model: Path, lose: str, then: str) -> None:
+    """The link goes in the middle; the same update goes on over the same link, found again, or over the other one."""
     content = model.read_bytes()
     begin = requests.UpdateBegin(len(content), zlib.crc32(content), content[16:24])
     allow(world)
-    ends: dict[str, HostEnd] = {"usb": world.usb, "ble": world.ble.connect(interval_ms=15)}
-    first = ends.pop(lose)
-    (second,) = ends.values()
+    open_end: dict[str, Callable[[], HostEnd]] = {
+        "usb": world.usb.open,
+        "ble": lambda: world.ble.connect(interval_ms=15),
+    }
+    first = open_end[lose]()
     assert first.status(begin) == 0
     for at in range(0, 2400, 480):
         assert first.status(requests.UpdateChunk(at, content[at : at + 480], requests.UpdateChunk.ANSWER)) == 0
@@ -134,8 +137,8 @@ def test_an_update_goes_on_after_a_lost_link(world: World, model: Path, lose: st
     else:
         world.ble.disconnect()
     world.run(6)
-    done = deploy.deploy(SketchLink(second), model)
-    assert done.began_at == 2400
+    done = deploy.deploy(SketchLink(open_end[then]()), model)
+    assert done.began_at == 2400 and done.sent == len(content) - 2400
     assert done.info.active != BUILT_IN
 
 
