@@ -6,6 +6,7 @@ import dataclasses
 import json
 import os
 import re
+import shutil
 import subprocess
 import sys
 from pathlib import Path
@@ -126,8 +127,11 @@ def test_exported_text_compiles_for_the_board(name: str, own: Path, tmp_path: Pa
 def test_text_for_another_core_does_not_compile(own: Path, tmp_path: Path) -> None:
     done(own, "--out", tmp_path)
     own_abi, other_abi = (f"#define BW_IMAGE_ABI {abi}\n" for abi in (image.ABI, image.ABI + 1))
-    newer = (CORE / "include/bitwave.h").read_text().replace(own_abi, other_abi)
-    (tmp_path / "bitwave.h").write_text(newer)
+    shutil.copytree(CORE / "include", tmp_path, dirs_exist_ok=True)
+    header = tmp_path / "bitwave/model.h"
+    newer = header.read_text().replace(own_abi, other_abi)
+    assert newer != header.read_text()
+    header.write_text(newer)
     command = [*compiler("gcc"), "-std=c99", "-I.", "-c", "bitwave_model.c"]
     result = subprocess.run(command, cwd=tmp_path, capture_output=True, text=True, check=False)
     assert result.returncode != 0
