@@ -90,11 +90,12 @@ class Variant:
 
 SMALL = {"rotation": 15.0, "amplitude": 0.15, "shift": 0.1, "speed": 0.2}
 LARGE = {"rotation": 25.0, "amplitude": 0.25, "shift": 0.15, "speed": 0.3}
+PLAIN: dict[str, Any] = {"hidden": [32], "memory": 0.5}
 BEST: dict[str, Any] = {"hidden": [48], "conv_filters": 32, "memory": 0.0, "pool": "attention"}
 FUSED: dict[str, Any] = {"hidden": [32], "conv_filters": 16, "memory": 0.0, "pool": "attention", "fused": True}
 VARIANTS: dict[str, Variant] = {
-    "LSTM 32, nothing else": Variant({"hidden": [32]}, {}),
-    "+ augmentation": Variant({"hidden": [32]}, LARGE),
+    "LSTM 32, nothing else": Variant(PLAIN, {}),
+    "+ augmentation": Variant(PLAIN, LARGE),
     "+ convolution 32, LSTM 48, last step": Variant({**BEST, "pool": "last"}, LARGE, conv=True),
     "+ mean pooling": Variant({**BEST, "pool": "mean"}, LARGE, conv=True),
     "+ attention instead": Variant(BEST, LARGE, conv=True),
