@@ -12,9 +12,7 @@
 #include <driver/CordioHCITransportDriver.h>
 #include <utility/HCITransport.h>
 
-namespace {
-
-enum : int { RING = 256 };
+namespace ble_inlet {
 
 typedef void (*Handler)(uint8_t *data, uint8_t length);
 
@@ -26,7 +24,13 @@ template <Handler *Slot> struct Open {
 
 template struct Open<&ble::CordioHCITransportDriver::data_received_handler>;
 
-Handler into_ring = nullptr;
+} // namespace ble_inlet
+
+namespace {
+
+enum : int { RING = 256 };
+
+ble_inlet::Handler into_ring = nullptr;
 
 void when_there_is_room(uint8_t *data, uint8_t length) {
     while (HCITransport.available() + length > RING) {
@@ -38,8 +42,9 @@ void when_there_is_room(uint8_t *data, uint8_t length) {
 } // namespace
 
 void ble_inlet_guard() {
-    if (received_handler() != when_there_is_room) {
-        into_ring = received_handler();
-        received_handler() = when_there_is_room;
+    ble_inlet::Handler &handler = ble_inlet::received_handler();
+    if (handler != when_there_is_room) {
+        into_ring = handler;
+        handler = when_there_is_room;
     }
 }
