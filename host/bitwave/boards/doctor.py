@@ -104,14 +104,21 @@ def _permission(port: str) -> Finding:
 def examine_link(url: str, open_link: Callable[[str], Link] = links.open) -> Examination:
     """Opens a link and asks the board; every fault is a finding."""
     found = Examination(url)
+    step = "bitwave ports lists what is there" if url.startswith("serial:") else ""
     try:
         with open_link(url) as link:
+            step = "bitwave flash puts the bitwave firmware on it" if url.startswith("serial:") else ""
             for finding in _ask(link):
                 found.findings.append(finding)
     except LinkError as error:
-        step = "bitwave flash puts the bitwave firmware on it" if url.startswith("serial:") else ""
         found.findings.append(Finding("link", "bad", str(error), step))
     return found
+
+
+def examine(url: str) -> Examination:
+    """One board by its link; at a port of USB also what stands in the way of opening it."""
+    board = next((board for board in usb.find() if board.link == url), None)
+    return examine_link(url) if board is None else examine_port(board)
 
 
 def _ask(link: Link) -> Iterator[Finding]:
