@@ -132,6 +132,11 @@ uint32_t bw_emu_recognize(uint32_t samples)
     return found;
 }
 
+uint32_t bw_emu_slept(void)
+{
+    return recognizer.slept;
+}
+
 static bw_status erase(void *context, uint32_t slot, uint32_t page)
 {
     (void)context;

@@ -46,6 +46,7 @@ BW_EXPORT int bw_host_recognizer_start(bw_recognizer *recognizer, const bw_model
                                        void *arena, size_t size);
 BW_EXPORT size_t bw_host_recognize(bw_recognizer *recognizer, const int16_t *samples, size_t count,
                                    bw_host_result *results);
+BW_EXPORT uint32_t bw_host_slept(const bw_recognizer *recognizer);
 BW_EXPORT size_t bw_host_encode(uint8_t *frame, const uint8_t *payload, size_t payload_size);
 BW_EXPORT size_t bw_host_flash_size(void);
 BW_EXPORT void bw_host_flash_start(bw_nor *nor, uint8_t *bytes, uint8_t *writes, uint32_t page_size,
@@ -141,6 +142,9 @@ size_t bw_host_recognize(bw_recognizer *recognizer, const int16_t *samples, size
     }
     return found;
 }
+
+/* Samples since the start that found the network asleep. */
+uint32_t bw_host_slept(const bw_recognizer *recognizer) { return recognizer->slept; }
 
 /* `frame` has room for BW_WIRE_FRAME bytes; 0 for a payload that is too short or too long */
 size_t bw_host_encode(uint8_t *frame, const uint8_t *payload, size_t payload_size) {

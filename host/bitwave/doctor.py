@@ -10,7 +10,7 @@ from . import links, usb
 from .capture import BOARDS
 from .errors import LinkError
 from .frames import BUILT_IN, NO_FAULT, Counters, Fault, Info
-from .image import ABI
+from .image import ABI, ABI_OLDEST
 from .links import Link, LinkEnd
 from .requests import GetCounters, Stream
 from .requests import SelfTest as SelfTestRequest
@@ -121,6 +121,8 @@ def _ask(link: Link) -> Iterator[Finding]:
 def _firmware(info: Info) -> Finding:
     version = ".".join(map(str, info.firmware))
     text = f"{BOARDS.get(info.board, 'unknown board')}, firmware {version}, image version {info.abi}"
+    if ABI_OLDEST <= info.abi < ABI:
+        return Finding("firmware", "note", f"{text}; some models need version {ABI}", "bitwave flash")
     if info.abi != ABI:
         newer = "update bitwave on this computer" if info.abi > ABI else "bitwave flash"
         return Finding("firmware", "bad", f"{text}; this bitwave makes version {ABI}", newer)
@@ -206,7 +208,7 @@ def _counters(link: Link) -> Iterator[Finding]:
             f"{counters.crc_errors} CRC errors; longest loop {_measured(counters.longest_loop_us, ' us')}, "
             f"cycles per step {_measured(counters.cycles_per_step)}, stack "
             f"{_share(counters.stack_used, counters.stack_bytes)}, arena "
-            f"{_share(counters.arena_used, counters.arena_bytes)}"
+            f"{_share(counters.arena_used, counters.arena_bytes)}{_asleep(counters)}"
         )
         step = "the board was too busy: fewer lanes (a longer hop), or a smaller model" if counters.lost else ""
         yield Finding("counters", "note" if counters.lost else "ok", text, step)
@@ -214,6 +216,10 @@ def _counters(link: Link) -> Iterator[Finding]:
 
 def _measured(value: int, unit: str = "") -> str:
     return f"{value}{unit}" if value else "unmeasured"
+
+
+def _asleep(counters: Counters) -> str:
+    return f", asleep {counters.asleep:.0%} of the time" if counters.slept else ""
 
 
 def _share(used: int, size: int) -> str:

@@ -4,7 +4,7 @@
 
 #include "bitwave.h"
 
-#if BW_IMAGE_ABI != 3
+#if BW_IMAGE_ABI < 3 || BW_IMAGE_ABI_OLDEST > 3
 #error "this model was exported for another version of the core; run: bitwave export"
 #endif
 

@@ -27,7 +27,8 @@ extern "C" {
 #define BW_MUST_CHECK
 #endif
 
-#define BW_IMAGE_ABI 3
+#define BW_IMAGE_ABI 4
+#define BW_IMAGE_ABI_OLDEST 3 /* an image says the least that its model needs */
 
 #define BW_MAX_BRANCHES 4
 #define BW_MAX_LAYERS 8 /* LSTM layers of all branches together, two of each at most */
@@ -211,6 +212,13 @@ typedef struct bw_decision_rule {
     const uint8_t *thresholds; /* [classes] 0..255 */
 } bw_decision_rule;
 
+/* When the network sleeps: see bw_gate.h. */
+typedef struct bw_gate_rule {
+    uint16_t still;             /* samples without movement after which it does, a window at least; 0: never */
+    uint16_t preroll;           /* samples before a movement that the first window begins with, less than a window */
+    const uint16_t *thresholds; /* [channels] counts */
+} bw_gate_rule;
+
 /* A validated view of an image; read only. The image must outlive it. */
 typedef struct bw_model {
     const uint8_t *image;
@@ -223,7 +231,8 @@ typedef struct bw_model {
     uint8_t layers; /* of all branches */
     uint8_t dense_layers;
     uint8_t classes;
-    uint8_t lanes; /* ceil(window / hop) windows in flight; 0: network only */
+    uint8_t lanes; /* ceil(window / hop) windows in flight, 1 if stateful; 0: network only */
+    uint8_t stateful; /* the states are carried on from window to window */
     uint8_t has_softmax;
     int8_t input_zero;
     uint32_t rate_mhz;              /* samples per 1000 s */
@@ -235,6 +244,7 @@ typedef struct bw_model {
     bw_softmax softmax;
     const bw_channel *front_end; /* [channels] */
     bw_decision_rule decision;
+    bw_gate_rule gate;
     const uint8_t *labels; /* classes times: length u8, ASCII */
     uint8_t answer_steps;
     const int8_t *answer_input;  /* [answer_steps][channels] */
@@ -343,21 +353,33 @@ typedef struct bw_resampler {
     int16_t *sample; /* [channels] at the model's rate */
 } bw_resampler;
 
+/* Whether the board rests; for models with a gate. */
+typedef struct bw_gate {
+    int16_t *reference; /* [channels] the last sample that moved */
+    int8_t *ring;       /* [preroll][channels] the last inputs that were slept through */
+    uint16_t still;     /* samples at rest since then, up to the rule's */
+    uint16_t next;      /* in the ring */
+    uint16_t kept;      /* in the ring */
+} bw_gate;
+
 typedef struct bw_recognizer {
     const bw_model *model;
     bw_network network;
     bw_resampler resampler;
+    bw_gate gate;
     uint16_t *remaining; /* [lanes] model samples until the lane's window is full; 0: idle */
     uint16_t *averages;  /* [classes] Q8.8 */
     int8_t *input;       /* [channels] */
     int8_t *scores;      /* [classes] of the last window that ended */
     uint32_t samples;    /* of the sensor, since the reset */
+    uint32_t slept;      /* of these, how many found the network asleep */
     uint32_t wait;       /* model samples until the next event is allowed */
     uint16_t until_start; /* model samples until the next window starts */
     uint8_t next_lane;
     uint8_t started; /* a window has ended since the reset */
     uint8_t run;     /* windows in a row that `last` has passed */
     uint8_t last;
+    uint8_t asleep; /* since the last sample */
 } bw_recognizer;
 
 /* 0 for a model that is network only. */
@@ -489,7 +511,8 @@ typedef enum bw_frame_type {
  * STATUS    command type u8, command sequence u16, bw_status u8, text
  * TRACE     step u16, layer u8, hidden count u8, hidden i8, cell i16
  * COUNTERS  samples u32, lost u32, dropped frames u32, CRC errors u32, cycles per step u32, longest loop u32 us, stack used
- *           u32, stack size u32, arena used u32, arena size u32; 0: unmeasured. Readers take longer and shorter ones.
+ *           u32, stack size u32, arena used u32, arena size u32, samples recognised u32, of these slept through u32;
+ *           0: unmeasured. Readers take longer and shorter ones.
  * FAULT     bw_fault u8, text
  * UPDATE    bw_status u8 of the last chunk, active u8, received u32, size u32 (0: no update), digest u8[8]
  *
@@ -577,7 +600,7 @@ typedef struct bw_board {
 /* What the board measures; it may write here at any time. */
 typedef struct bw_board_counters {
     uint32_t lost_samples; /* bw_app_lost() adds to it */
-    uint32_t cycles_per_step; /* 0: unmeasured, as all the others */
+    uint32_t cycles_per_step; /* awake; 0: unmeasured, as all the others */
     uint32_t longest_loop_us;
     uint32_t stack_used; /* high-water, bytes */
     uint32_t stack_size;
@@ -616,6 +639,8 @@ typedef struct bw_app {
     uint8_t last_event[6];    /* body of the last EVENT frame; zeros before the first */
     bw_status can_recognise;
     bw_recognizer recognizer;
+    uint32_t recognised;      /* samples that the recognizer got since the start */
+    uint32_t slept;           /* of these, how many found the network asleep */
     bw_network parity; /* one lane of its own: parity may run while recognising */
     uint8_t parity_link;  /* who reset it; BW_APP_LINKS: nobody */
     uint16_t parity_step; /* next expected */
