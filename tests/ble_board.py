@@ -7,11 +7,11 @@ import concurrent.futures
 import contextlib
 from collections.abc import Callable
 
-from bitwave import ble_uuids as ble
 from bitwave import wire
-from bitwave.replay import BATCH, WRAP
-from bitwave.requests import Recognise, Stream
-from bitwave.virtual_links import Board, Source
+from bitwave.links import ble_uuids as ble
+from bitwave.links.replay import BATCH, WRAP
+from bitwave.links.virtual import Board, Source
+from bitwave.wire.requests import Recognise, Stream
 from fakebluez import FakeBlueZ
 from fakegatt import Device
 

@@ -13,10 +13,10 @@ import numpy as np
 import numpy.typing as npt
 
 from bitwave import wire
-from bitwave.recording import Recording
-from bitwave.replay import RecordingSource, ReplayBoard
-from bitwave.requests import Stream
-from bitwave.virtual_links import Board, VirtualLink
+from bitwave.links.replay import RecordingSource, ReplayBoard
+from bitwave.links.virtual import Board, VirtualLink
+from bitwave.recordings.recording import Recording
+from bitwave.wire.requests import Stream
 from support import absent
 
 if TYPE_CHECKING:

@@ -18,11 +18,13 @@ from typing import TypeVar
 
 import numpy as np
 
-from bitwave import exporter, frames, wire
+from bitwave import wire
 from bitwave.errors import LinkError
-from bitwave.links import Link
-from bitwave.quantmodel import Int16Array, QuantModel
-from bitwave.wire import Frame
+from bitwave.links.link import Link
+from bitwave.model import exporter
+from bitwave.model.quantmodel import Int16Array, QuantModel
+from bitwave.wire import frames
+from bitwave.wire.codec import Frame
 from ccode import CORE, CORE_SOURCES, ROOT
 from models import random_model
 from support import need

@@ -9,7 +9,7 @@ import tempfile
 from collections.abc import Sequence
 from pathlib import Path
 
-from bitwave import image
+from bitwave.model import image
 from ccode import CORE, CORE_SOURCES, PROGRAMS, ROOT, SANITIZE, STRICT, compiler
 from models import random_model, with_gate
 

@@ -10,7 +10,7 @@ import numpy.typing as npt
 
 from bitwave import native
 from bitwave.emulator.machine import Machine
-from bitwave.quantmodel import Multiplier
+from bitwave.model.quantmodel import Multiplier
 
 RECORD = 12  # BW_RECORD, int16
 GROUP = 8  # BW_GROUP

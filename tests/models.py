@@ -8,8 +8,8 @@ from typing import Literal, NamedTuple
 
 import numpy as np
 
-from bitwave.metadata import ChannelScaling, Decision, Gate, Metadata
-from bitwave.quantmodel import (
+from bitwave.model.metadata import ChannelScaling, Decision, Gate, Metadata
+from bitwave.model.quantmodel import (
     Activation,
     Attention,
     Branch,

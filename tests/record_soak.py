@@ -10,8 +10,8 @@ from pathlib import Path
 
 import numpy as np
 
-from bitwave.recording import read
-from bitwave.session import Gap
+from bitwave.recordings.recording import read
+from bitwave.recordings.session import Gap
 from soak_board import RATE_HZ, counts, loaded, running
 from support import absent
 

@@ -11,7 +11,8 @@ from pathlib import Path
 
 import pytest
 
-from bitwave import events, tflite
+from bitwave import tflite
+from bitwave.recognition import events
 from record_soak import check
 from support import need
 from test_replay import ROOT, events_of, recorded

@@ -21,8 +21,8 @@ import numpy as np
 import numpy.typing as npt
 
 from bitwave import wire
-from bitwave.frames import Samples
-from bitwave.host_app import Board, HostApp
+from bitwave.core.app import Board, HostApp
+from bitwave.wire.frames import Samples
 
 RATE_HZ = 1000.0
 # A pseudo-terminal holds 4 KiB, a quarter of a second; for a USB port Linux holds 64 KiB until a program reads.

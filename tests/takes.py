@@ -6,8 +6,8 @@ from pathlib import Path
 
 import numpy as np
 
-from bitwave.recording import Recording, even_times, write
-from bitwave.session import Session
+from bitwave.recordings.recording import Recording, even_times, write
+from bitwave.recordings.session import Session
 
 
 def take(

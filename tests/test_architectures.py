@@ -10,15 +10,15 @@ import pytest
 import tflite as schema
 
 import models
-from bitwave import tflite_build
 from bitwave.errors import ModelError
-from bitwave.fixed import clamp, requantize
-from bitwave.parity_windows import random_windows
-from bitwave.quantmodel import Attention, Conv, Dense, Int8Array, Mean, Quantization, QuantModel, Softmax
-from bitwave.ranges import MAX_ATTENTION_STEPS
-from bitwave.simulator import Decider, attention, convolution, front_end, mean, run, stream_events
-from bitwave.tflite import SOFTMAX_OUTPUT, read_model, weights_digest
-from bitwave.tflite_layout import GraphBuilder
+from bitwave.model.quantmodel import Attention, Conv, Dense, Int8Array, Mean, Quantization, QuantModel, Softmax
+from bitwave.model.ranges import MAX_ATTENTION_STEPS
+from bitwave.parity.windows import random_windows
+from bitwave.simulator.fixed import clamp, requantize
+from bitwave.simulator.network import Decider, attention, convolution, front_end, mean, run, stream_events
+from bitwave.tflite import build as tflite_build
+from bitwave.tflite.layout import GraphBuilder
+from bitwave.tflite.reader import SOFTMAX_OUTPUT, read_model, weights_digest
 from models import Shape, float32
 from support import need
 
@@ -28,7 +28,7 @@ FUSED = (Shape(0, 3, (7,), "attention", (8, 5, 2)), Shape(3, 3, (5,), "attention
 
 def assert_equal_to_oracle(model: QuantModel, count: int) -> None:
     need("tflite_micro")
-    from bitwave.engines.micro import TfliteMicro
+    from bitwave.parity.engines.micro import TfliteMicro
 
     data = tflite_build.write(model)
     found_model = read_model(data)

@@ -13,20 +13,21 @@ from typing import TYPE_CHECKING
 import numpy as np
 import pytest
 
-from bitwave import capture, links
+from bitwave import links
+from bitwave.capture import takes as capture
 from bitwave.cli import build_app, run
 from bitwave.errors import LinkError
-from bitwave.frames import Samples, Scores
-from bitwave.recording import Recording, read
-from bitwave.replay import RecordingSource, ReplayBoard
-from bitwave.requests import Recognise, Stream
-from bitwave.samples import SampleReader
-from bitwave.synth import Wrist
+from bitwave.links.replay import RecordingSource, ReplayBoard
+from bitwave.links.samples import SampleReader
+from bitwave.recordings.recording import Recording, read
+from bitwave.synth.wrist import Wrist
+from bitwave.wire.frames import Samples, Scores
+from bitwave.wire.requests import Recognise, Stream
 from support import need
 from takes import take
 
 if TYPE_CHECKING:
-    from bitwave.ble import BleLink
+    from bitwave.links.ble import BleLink
     from ble_board import BleBoard
     from fakebluez import FakeBlueZ
 
@@ -57,14 +58,14 @@ def add_board(bluez: FakeBlueZ) -> Iterator[Callable[..., BleBoard]]:
 
 
 def open_link(name: str = "bitwave-EEFF", **patience: object) -> BleLink:
-    from bitwave.ble import BleLink, Patience
+    from bitwave.links.ble import BleLink, Patience
 
     quick = {"search_s": 5.0, "settle_s": 0.1, "connect_s": 5.0, "lost_s": 5.0, "back_off_s": (0.01, 0.02, 0.05)}
     return BleLink(f"ble:{name}", name, Patience(**{**quick, **patience}))  # type: ignore[arg-type]
 
 
 def test_uuids_are_those_of_the_firmware() -> None:
-    from bitwave import ble_uuids as ble
+    from bitwave.links import ble_uuids as ble
 
     found = dict(re.findall(r'#define BITWAVE_(?:UUID_)?(\w+) "([^"]+)"', HEADER.read_text()))
     assert found == {
@@ -136,14 +137,14 @@ def test_without_bluetooth(monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> N
     monkeypatch.setenv("DBUS_SYSTEM_BUS_ADDRESS", f"unix:path={tmp_path}/none")
     with pytest.raises(LinkError, match="no Bluetooth here: there is no D-Bus system bus; switch it on"):
         open_link()
-    from bitwave.ble_search import scan
+    from bitwave.links.ble_search import scan
 
     with pytest.raises(LinkError, match="no Bluetooth here"):
         scan(0.1)
 
 
 def test_scan_lists_the_strongest_first(add_board: Callable[..., BleBoard]) -> None:
-    from bitwave.ble_search import Advertiser, scan
+    from bitwave.links.ble_search import Advertiser, scan
 
     add_board(rssi=-80)
     add_board(name="bitwave-0001", address="AA:BB:CC:DD:00:01", rssi=-40)
@@ -170,7 +171,7 @@ def test_a_connection_that_never_stands(add_board: Callable[..., BleBoard]) -> N
 
 
 def test_other_firmware_with_our_service(bluez: FakeBlueZ) -> None:
-    from bitwave import ble_uuids as ble
+    from bitwave.links import ble_uuids as ble
 
     device = bluez.add_device("AA:BB:CC:DD:EE:FF", "bitwave-EEFF", [ble.SERVICE])
     device.service(ble.SERVICE).characteristic(ble.FRAMES, ["notify"])
@@ -241,9 +242,9 @@ def test_the_verb_tells_of_a_loss(
 def test_recognition_goes_on_after_a_loss(bluez: FakeBlueZ) -> None:
     need("unicorn", "elftools")
     import models
-    from bitwave import image
     from bitwave.emulator.board import BLE, EmulatedBoard
-    from bitwave.virtual_links import WristSource
+    from bitwave.links.virtual import WristSource
+    from bitwave.model import image
     from ble_board import BleBoard
     from boards import OnLink
 

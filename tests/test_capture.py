@@ -8,12 +8,14 @@ from pathlib import Path
 import numpy as np
 import pytest
 
-from bitwave import dataset, keeping, links, wire
-from bitwave.capture import CapturePlan, Progress, record
+from bitwave import links, wire
+from bitwave.capture import keeping
+from bitwave.capture.takes import CapturePlan, Progress, record
 from bitwave.errors import LinkError, RecordingError, UsageError, WriteError
-from bitwave.recording import Recording, read
-from bitwave.session import Gap, read_session
-from bitwave.virtual_links import VirtualLink
+from bitwave.links.virtual import VirtualLink
+from bitwave.recordings import dataset
+from bitwave.recordings.recording import Recording, read
+from bitwave.recordings.session import Gap, read_session
 from boards import faulty_link, only_samples, pty_board
 from support import need
 from takes import take

@@ -11,11 +11,12 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from bitwave import image, simulator
-from bitwave.core import HostCore
+from bitwave import simulator
+from bitwave.core.host import HostCore
 from bitwave.errors import ImageError, ModelError
-from bitwave.metadata import Decision
-from bitwave.quantmodel import Int8Array, Int16Array, QuantModel, Softmax
+from bitwave.model import image
+from bitwave.model.metadata import Decision
+from bitwave.model.quantmodel import Int8Array, Int16Array, QuantModel, Softmax
 from models import float32, logits_model, random_model
 
 SIZES = st.integers(1, 64)

@@ -5,11 +5,13 @@ from __future__ import annotations
 import numpy as np
 import pytest
 
-from bitwave import frames, image, requests, wire
-from bitwave.core import HostCore
-from bitwave.host_app import Board, HostApp
-from bitwave.quantmodel import Int16Array, QuantModel
-from bitwave.wire import Frame
+from bitwave import wire
+from bitwave.core.app import Board, HostApp
+from bitwave.core.host import HostCore
+from bitwave.model import image
+from bitwave.model.quantmodel import Int16Array, QuantModel
+from bitwave.wire import frames, requests
+from bitwave.wire.codec import Frame
 from models import random_model
 
 BOARD = Board(2, (1, 2, 3), 6, 119_000, 8_192_000, 16_384, (1, 0))

@@ -5,11 +5,12 @@ from __future__ import annotations
 import numpy as np
 import pytest
 
-from bitwave import frames, image, requests
-from bitwave.core import HostCore
+from bitwave.core.app import Board, HostApp
+from bitwave.core.host import HostCore
 from bitwave.errors import ModelError
-from bitwave.frames import NO_ACTIVE
-from bitwave.host_app import Board, HostApp
+from bitwave.model import image
+from bitwave.wire import frames, requests
+from bitwave.wire.frames import NO_ACTIVE
 from models import random_model
 from updates import BLE, BOARD, Host, noise, packed, wrong_answer
 

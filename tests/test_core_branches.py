@@ -8,11 +8,12 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 import models
-from bitwave import image, simulator
-from bitwave.core import HostCore
+from bitwave import simulator
+from bitwave.core.host import HostCore
 from bitwave.errors import ModelError
-from bitwave.parity_windows import random_windows
-from bitwave.quantmodel import QuantModel
+from bitwave.model import image
+from bitwave.model.quantmodel import QuantModel
+from bitwave.parity.windows import random_windows
 from models import Shape
 from support import need
 

@@ -11,8 +11,8 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from bitwave import fixed
-from bitwave.quantmodel import Multiplier
+from bitwave.model.quantmodel import Multiplier
+from bitwave.simulator import fixed
 from ccode import COMPILERS, CORE, CORE_SOURCES, M4, M4_SOURCES, ROOT, STRICT, compiler, program, run
 from support import need
 

@@ -10,12 +10,13 @@ import pytest
 from hypothesis import example, given, settings
 from hypothesis import strategies as st
 
-from bitwave import image, native, simulator
-from bitwave.core import HostCore
+from bitwave import native, simulator
+from bitwave.core.host import HostCore
 from bitwave.emulator.engine import EmulatedCore
 from bitwave.errors import ImageError, ModelError
-from bitwave.metadata import Metadata
-from bitwave.quantmodel import Int16Array, QuantModel
+from bitwave.model import image
+from bitwave.model.metadata import Metadata
+from bitwave.model.quantmodel import Int16Array, QuantModel
 from models import random_model
 from support import need
 

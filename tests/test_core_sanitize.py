@@ -8,7 +8,7 @@ from typing import Any
 
 import pytest
 
-from bitwave import image
+from bitwave.model import image
 from ccode import program, run
 from models import Shape, random_model, stateful, with_gate
 

@@ -6,9 +6,9 @@ from collections.abc import Callable
 
 import pytest
 
-from bitwave import requests
-from bitwave.frames import BUILT_IN
-from bitwave.host_app import ALL, NOTHING, TORN, HostFlash
+from bitwave.core.app import ALL, NOTHING, TORN, HostFlash
+from bitwave.wire import requests
+from bitwave.wire.frames import BUILT_IN
 from updates import Host, digest_of, packed
 
 TEARS = [(NOTHING, 0), (ALL, 0), (TORN, 1), (TORN, 2), (TORN, 3)]

@@ -9,11 +9,12 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from bitwave import frames, image, requests
-from bitwave.core import HostCore
-from bitwave.frames import BUILT_IN, SlotState
-from bitwave.host_app import Board
-from bitwave.quantmodel import QuantModel
+from bitwave.core.app import Board
+from bitwave.core.host import HostCore
+from bitwave.model import image
+from bitwave.model.quantmodel import QuantModel
+from bitwave.wire import frames, requests
+from bitwave.wire.frames import BUILT_IN, SlotState
 from models import random_model
 from updates import BLE, USB, Host, digest_of, noise, packed, wrong_answer
 

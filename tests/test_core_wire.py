@@ -11,9 +11,11 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from bitwave import core, frames, requests, wire
-from bitwave.host_app import Board, HostApp
-from bitwave.wire import Frame
+from bitwave import wire
+from bitwave.core import host
+from bitwave.core.app import Board, HostApp
+from bitwave.wire import frames, requests
+from bitwave.wire.codec import Frame
 
 # Bodies without zeros, of zeros only, and around COBS's blocks of 254 bytes, beside random ones.
 BODIES = st.one_of(
@@ -29,7 +31,7 @@ BOARD = Board(0, (1, 2, 3), 6, 119_000, 8_192_000, 16_384)
 @given(st.integers(0x70, 0xFF), st.integers(0, 0xFFFF), st.integers(0, 0xFFFFFFFF), BODIES)
 def test_both_encode_the_same(kind: int, sequence: int, time_us: int, body: bytes) -> None:
     payload = struct.pack("<BHI", kind, sequence, time_us) + body
-    assert core.encode_frame(payload) == wire.encode(Frame(frames.Unknown(kind, body), sequence, time_us))
+    assert host.encode_frame(payload) == wire.encode(Frame(frames.Unknown(kind, body), sequence, time_us))
 
 
 @pytest.mark.parametrize("size", range(7, 513))
@@ -38,14 +40,14 @@ def test_both_encode_every_length(size: int) -> None:
         payload = b"\x99" + byte * (size - 1)
         body = frames.Unknown(0x99, payload[7:])
         fields = struct.unpack_from("<HI", payload, 1)
-        encoded = core.encode_frame(payload)
+        encoded = host.encode_frame(payload)
         assert encoded == wire.encode(Frame(body, *fields))
-        assert encoded.count(b"\0") == 1 and len(encoded) <= core.MAX_FRAME
+        assert encoded.count(b"\0") == 1 and len(encoded) <= host.MAX_FRAME
 
 
 def test_sizes_out_of_range_are_not_encoded() -> None:
-    assert core.encode_frame(bytes(6)) == b""
-    assert core.encode_frame(bytes(513)) == b""
+    assert host.encode_frame(bytes(6)) == b""
+    assert host.encode_frame(bytes(513)) == b""
 
 
 class Listener:
@@ -129,5 +131,5 @@ def test_crc_of_both() -> None:
     rng = np.random.default_rng(0)
     for size in (7, 8, 100, 512):
         payload = rng.integers(0, 256, size).astype(np.uint8).tobytes()
-        frame = wire.decode(core.encode_frame(b"\x90" + payload[1:]))
+        frame = wire.decode(host.encode_frame(b"\x90" + payload[1:]))
         assert frame.errors == 0 and len(frame.frames) == 1

@@ -11,12 +11,12 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from bitwave import dataset
-from bitwave.dataset import Dataset, Split, from_recordings
 from bitwave.errors import LeakingSplit, RecordingError
-from bitwave.recording import Recording
-from bitwave.session import Gap
-from bitwave.windowing import movement_start
+from bitwave.recordings import dataset
+from bitwave.recordings.dataset import Dataset, Split, from_recordings
+from bitwave.recordings.recording import Recording
+from bitwave.recordings.session import Gap
+from bitwave.recordings.windowing import movement_start
 from takes import store, take
 
 

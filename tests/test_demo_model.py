@@ -6,10 +6,12 @@ from pathlib import Path
 
 import pytest
 
-from bitwave import exporter, links, live, native
-from bitwave.simulator import stream_events
-from bitwave.synth import LABELS
-from bitwave.tflite import read_model
+from bitwave import links, native
+from bitwave.model import exporter
+from bitwave.recognition import live
+from bitwave.simulator.network import stream_events
+from bitwave.synth.wrist import LABELS
+from bitwave.tflite.reader import read_model
 from support import need
 
 MODEL = native.firmware_root() / "lib" / "bitwave_model"

@@ -12,19 +12,21 @@ from pathlib import Path
 import pytest
 
 import models
-from bitwave import deploy as deployment
-from bitwave import image, links, tflite_build, wire
+from bitwave import links, wire
+from bitwave.boards import deploy as deployment
 from bitwave.cli import build_app, run
-from bitwave.core import HostCore
+from bitwave.core.host import HostCore
 from bitwave.emulator import board as emulated
 from bitwave.errors import ImageError, LinkError, ModelError
-from bitwave.frames import BUILT_IN, Info, Status, Update
-from bitwave.quantmodel import QuantModel
-from bitwave.replay import RecordingSource
-from bitwave.requests import UpdateChunk
-from bitwave.synth import Wrist
-from bitwave.tflite import read_model
-from bitwave.virtual_links import Board, VirtualLink, WristSource
+from bitwave.links.replay import RecordingSource
+from bitwave.links.virtual import Board, VirtualLink, WristSource
+from bitwave.model import image
+from bitwave.model.quantmodel import QuantModel
+from bitwave.synth.wrist import Wrist
+from bitwave.tflite import build as tflite_build
+from bitwave.tflite.reader import read_model
+from bitwave.wire.frames import BUILT_IN, Info, Status, Update
+from bitwave.wire.requests import UpdateChunk
 from boards import OnLink, PtyBoard
 from support import need
 from takes import take
@@ -286,7 +288,7 @@ def nearby() -> Iterator[tuple[emulated.EmulatedBoard, object]]:
 def test_over_bluetooth_with_the_link_lost_on_the_way(
     nearby: tuple[emulated.EmulatedBoard, object], files: dict[str, Path]
 ) -> None:
-    from bitwave.ble import BleLink, Patience
+    from bitwave.links.ble import BleLink, Patience
     from ble_board import BleBoard
 
     board, remote = nearby
@@ -324,7 +326,7 @@ def flash_seconds(size: int) -> float:
 
 def test_six_kilobytes_take_less_than_the_budget(tmp_path: Path) -> None:
     need("dbus-daemon", "dbus_fast")
-    from bitwave.ble import BleLink
+    from bitwave.links.ble import BleLink
     from ble_board import BleBoard
     from fakebluez import FakeBlueZ
 

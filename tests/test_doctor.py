@@ -13,11 +13,12 @@ import numpy as np
 import pytest
 
 import models
-from bitwave import doctor, tflite_build, usb
+from bitwave.boards import doctor, usb
 from bitwave.cli import build_app, run
-from bitwave.frames import Fault, Info, Samples
-from bitwave.recording import Recording
-from bitwave.wire import Frame, decode, encode
+from bitwave.recordings.recording import Recording
+from bitwave.tflite import build as tflite_build
+from bitwave.wire.codec import Frame, decode, encode
+from bitwave.wire.frames import Fault, Info, Samples
 from boards import PtyBoard, faulty_link, only_samples
 from support import need
 from takes import take
@@ -77,7 +78,7 @@ def test_ports_without_a_board_says_what_to_do(usb_world: UsbWorld, capsys: pyte
 
 def test_ports_shows_boards_nearby(usb_world: UsbWorld, capsys: pytest.CaptureFixture[str]) -> None:
     need("dbus-daemon", "dbus_fast")
-    from bitwave.ble_uuids import SERVICE
+    from bitwave.links.ble_uuids import SERVICE
     from fakebluez import FakeBlueZ
 
     with FakeBlueZ() as bluez:
@@ -154,7 +155,7 @@ def test_a_port_that_a_program_holds(board: PtyBoard) -> None:
 
 
 def test_a_port_without_our_firmware(usb_world: UsbWorld, monkeypatch: pytest.MonkeyPatch) -> None:
-    from bitwave import links
+    from bitwave.links import link as links
 
     monkeypatch.setattr(links, "ANSWER_S", 0.05)
     monkeypatch.setattr(links.Link.ask, "__defaults__", (None, 0.05))
@@ -219,7 +220,7 @@ def test_imports_without_posix_modules() -> None:
 import sys, sysconfig  # Python 3.10's own sysconfig needs pwd where it runs here
 for name in ("pty", "tty", "termios", "fcntl", "grp", "pwd", "resource", "serial", "bleak", "tensorflow", "unicorn"):
     sys.modules[name] = None
-import bitwave.usb, bitwave.doctor, bitwave.flash, bitwave.deploy
+import bitwave.boards.usb, bitwave.boards.doctor, bitwave.boards.flash, bitwave.boards.deploy
 import bitwave.commands.ports, bitwave.commands.doctor, bitwave.commands.flash, bitwave.commands.deploy
 """
     subprocess.run([sys.executable, "-c", code], check=True, env={"PYTHONPATH": ":".join(p for p in sys.path if p)})

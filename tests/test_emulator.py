@@ -7,8 +7,11 @@ from dataclasses import replace
 import numpy as np
 import pytest
 
-from bitwave import image, simulator, wire
+from bitwave import simulator, wire
 from bitwave.errors import ImageError, UsageError
+from bitwave.model import image
+from bitwave.wire import frames as told
+from bitwave.wire import requests
 from models import random_model
 from support import need
 
@@ -111,15 +114,15 @@ def send(board: EmulatedBoard, body: wire.Body, link: int = USB, sequence: int =
 
 def test_board_without_a_model_streams(compiler: str) -> None:
     board = EmulatedBoard(None, compiler, rate_hz=99.84)
-    send(board, wire.GetInfo())
+    send(board, requests.GetInfo())
     info, status = (frame.body for frame in frames(board))
-    assert isinstance(info, wire.Info)
+    assert isinstance(info, told.Info)
     assert (info.rate_mhz, info.labels, info.board) == (99840, (), 0)
-    assert isinstance(status, wire.Status)
+    assert isinstance(status, told.Status)
     assert status.status == 0
-    send(board, wire.Recognise(True))
+    send(board, requests.Recognise(True))
     assert frames(board)[0].body.text == "there is no model"
-    send(board, wire.Stream(True))
+    send(board, requests.Stream(True))
     assert frames(board)[0].body.status == 0
     want = np.arange(6 * 8, dtype=np.int16).reshape(8, 6) - 20
     for index, sample in enumerate(want):
@@ -133,11 +136,11 @@ def test_board_recognises_what_the_simulator_does(compiler: str) -> None:
     model = random_model(6, channels=6, hidden=(8,), dense=(4,), steps=12, metadata=True, hop=5)
     board = EmulatedBoard(image.build(model), compiler)
     raw = np.random.default_rng(9).integers(-20000, 20000, (200, 6), dtype=np.int16)
-    send(board, wire.Recognise(True), BLE)
+    send(board, requests.Recognise(True), BLE)
     got = []
     for index, sample in enumerate(raw):
         board.sample(8403 * index, sample)
-        got += [frame.body for frame in frames(board, BLE) if isinstance(frame.body, wire.Event)]
+        got += [frame.body for frame in frames(board, BLE) if isinstance(frame.body, told.Event)]
     want = simulator.stream_events(model, raw, 119.0)
     assert [(event.sample, event.label, event.score) for event in got] == [
         (event.sample, event.label, event.score) for event in want
@@ -146,7 +149,7 @@ def test_board_recognises_what_the_simulator_does(compiler: str) -> None:
 
 def test_time_alone_sends_a_waiting_batch() -> None:
     board = EmulatedBoard(None)
-    send(board, wire.Stream(True))
+    send(board, requests.Stream(True))
     board.transmit()
     board.sample(0, [1, 2, 3, 4, 5, 6])
     assert frames(board) == []
@@ -158,9 +161,9 @@ def test_time_alone_sends_a_waiting_batch() -> None:
 def test_board_counters() -> None:
     board = EmulatedBoard(None)
     board.set_counters(lost_samples=3, cycles_per_step=7000, longest_loop_us=450)
-    send(board, wire.GetCounters())
+    send(board, requests.GetCounters())
     counters = frames(board)[0].body
-    assert isinstance(counters, wire.Counters)
+    assert isinstance(counters, told.Counters)
     assert replace(counters, samples=0) == replace(
         counters, samples=0, lost=3, cycles_per_step=7000, longest_loop_us=450
     )

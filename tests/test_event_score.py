@@ -8,9 +8,9 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from bitwave.event_score import Score, Tally, background_s, score
-from bitwave.live import LiveEvent
-from bitwave.synth import Interval
+from bitwave.recognition.event_score import Score, Tally, background_s, score
+from bitwave.recognition.live import LiveEvent
+from bitwave.synth.wrist import Interval
 
 RATE = 100.0  # half a second is 50 samples
 WAVE = Interval("wave", 100, 200)

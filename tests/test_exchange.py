@@ -13,13 +13,15 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from bitwave import acquisition, dataset, exchange, importer
-from bitwave.acquisition import Acquisition, Sensor
 from bitwave.commands.exchange import exchange as verb
 from bitwave.errors import RecordingError, UsageError
-from bitwave.physical import Told, canonical, rotation
-from bitwave.recording import Recording, even_times
-from bitwave.session import Gap
+from bitwave.exchange import acquisition, importer
+from bitwave.exchange import formats as exchange
+from bitwave.exchange.acquisition import Acquisition, Sensor
+from bitwave.exchange.physical import Told, canonical, rotation
+from bitwave.recordings import dataset
+from bitwave.recordings.recording import Recording, even_times
+from bitwave.recordings.session import Gap
 from takes import store, take
 
 KEY = "fed53116f20684c067774ebf9e7bcbdc"

@@ -15,13 +15,14 @@ import pytest
 import typer
 from typer.testing import CliRunner, Result
 
-from bitwave import export_c, foreign, image, simulator
+from bitwave import simulator
 from bitwave.cli import run as run_cli
 from bitwave.commands.export import export
-from bitwave.core import HostCore
+from bitwave.core.host import HostCore
 from bitwave.errors import ImageError, ModelError, UsageError, WriteError
-from bitwave.tflite import read_model
-from bitwave.tflite_build import write
+from bitwave.model import export_c, foreign, image
+from bitwave.tflite.build import write
+from bitwave.tflite.reader import read_model
 from ccode import CORE, CORE_SOURCES, STRICT, compiler, run
 from models import CONVERTER_MODELS, random_model
 
@@ -122,11 +123,13 @@ def test_exported_text_compiles_for_the_board(name: str, own: Path, tmp_path: Pa
     run([*compiler(name), *STRICT, "-c", "bitwave_model.c"], cwd=tmp_path)
 
 
-def test_text_for_another_core_does_not_compile(own: Path, tmp_path: Path) -> None:
+@pytest.mark.parametrize("reads", [(image.ABI_OLDEST - 2, image.ABI_OLDEST - 1), (image.ABI + 1, image.ABI + 2)])
+def test_text_for_another_core_does_not_compile(reads: tuple[int, int], own: Path, tmp_path: Path) -> None:
     done(own, "--out", tmp_path)
-    own_abi, other_abi = (f"#define BW_IMAGE_ABI {abi}\n" for abi in (image.ABI, image.ABI + 1))
-    newer = (CORE / "include/bitwave.h").read_text().replace(own_abi, other_abi)
-    (tmp_path / "bitwave.h").write_text(newer)
+    other = (CORE / "include/bitwave.h").read_text()
+    for name, abi in zip(("BW_IMAGE_ABI_OLDEST", "BW_IMAGE_ABI"), reads, strict=True):
+        other = re.sub(rf"(#define {name}) \d+", rf"\1 {abi}", other)
+    (tmp_path / "bitwave.h").write_text(other)
     command = [*compiler("gcc"), "-std=c99", "-I.", "-c", "bitwave_model.c"]
     result = subprocess.run(command, cwd=tmp_path, capture_output=True, text=True, check=False)
     assert result.returncode != 0

@@ -9,9 +9,10 @@ import numpy as np
 import pytest
 
 import firmware_world
-from bitwave import frames, image, requests
-from bitwave.core import HostCore
-from bitwave.quantmodel import Int16Array
+from bitwave.core.host import HostCore
+from bitwave.model import image
+from bitwave.model.quantmodel import Int16Array
+from bitwave.wire import frames, requests
 from firmware_world import BLUE, FRAMES, GREEN, INFO, LAST_EVENT, MODEL, RED, YELLOW, Health, HostEnd, World, board
 
 BOOTED_S = 3.0  # the slower sensor is found by then

@@ -13,8 +13,11 @@ from pathlib import Path
 import pytest
 
 import firmware_world
-from bitwave import deploy, image, requests, tflite
+from bitwave import tflite
+from bitwave.boards import deploy
 from bitwave.emulator.engine import EmulatedCore
+from bitwave.model import image
+from bitwave.wire import requests
 from ccode import CORE_SOURCES, ROOT
 from firmware_world import SKETCH, SketchLink, board
 from models import random_model

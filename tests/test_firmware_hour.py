@@ -12,9 +12,10 @@ import numpy as np
 import pytest
 
 import firmware_world
-from bitwave import frames, image, requests
-from bitwave.core import HostCore
-from bitwave.quantmodel import Int16Array
+from bitwave.core.host import HostCore
+from bitwave.model import image
+from bitwave.model.quantmodel import Int16Array
+from bitwave.wire import frames, requests
 from firmware_world import MODEL, HostEnd, World, board
 
 RATES = {1: 119.0, 2: 99.84}

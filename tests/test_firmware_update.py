@@ -10,9 +10,11 @@ import numpy as np
 import pytest
 
 import firmware_world
-from bitwave import deploy, frames, image, requests
+from bitwave.boards import deploy
 from bitwave.errors import LinkError
-from bitwave.frames import BUILT_IN
+from bitwave.model import image
+from bitwave.wire import frames, requests
+from bitwave.wire.frames import BUILT_IN
 from firmware_world import HostEnd, SketchLink, World, board
 from models import random_model
 from test_firmware import counts

@@ -13,8 +13,9 @@ from pathlib import Path
 import pytest
 
 import models
-from bitwave import flash as flashing
-from bitwave import native, usb
+from bitwave import native
+from bitwave.boards import flash as flashing
+from bitwave.boards import usb
 from bitwave.cli import build_app, run
 from bitwave.errors import LinkError, MissingPackage, UsageError
 from boards import PtyBoard
@@ -112,7 +113,7 @@ def bench(usb_world: UsbWorld, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) 
     need("unicorn", "elftools")
     if os.name != "posix":
         absent("needs scripts that run by their first line: run this test on Linux or macOS")
-    from bitwave import image
+    from bitwave.model import image
 
     monkeypatch.setenv("HOME", str(tmp_path))
     monkeypatch.setenv("PATH", str(tmp_path / "bin"))

@@ -10,13 +10,14 @@ import pytest
 from hypothesis import HealthCheck, example, given, settings
 from hypothesis import strategies as st
 
-from bitwave import image, native, simulator
-from bitwave.core import HostCore, Recognised
+from bitwave import native, simulator
+from bitwave.core.host import HostCore, Recognised
 from bitwave.emulator.engine import EmulatedCore
 from bitwave.errors import ModelError
-from bitwave.metadata import Gate
-from bitwave.quantmodel import Int16Array, QuantModel
-from bitwave.simulator_stream import Event, Stretch, asleep, stretches
+from bitwave.model import image
+from bitwave.model.metadata import Gate
+from bitwave.model.quantmodel import Int16Array, QuantModel
+from bitwave.simulator.stream import Event, Stretch, asleep, stretches
 from models import Shape, random_model, stateful, with_gate
 from support import need
 
@@ -93,7 +94,7 @@ def gated(gate: Gate, seed: int, **shape: Any) -> QuantModel:
 
 def check_host(model: QuantModel, raw: Int16Array, rate_hz: float | None = None) -> Recognised:
     """Core and simulator on a stream: every window, score, event and slept sample."""
-    wanted = simulator.stream(model, raw, rate_hz)
+    wanted = simulator.run_stream(model, raw, rate_hz)
     core = HostCore(image.build(model))
     got = core.events(raw, rate_hz)
     assert got.samples.tolist() == wanted.samples.tolist()
@@ -249,7 +250,8 @@ def test_the_core_refuses_gates_and_carried_states_that_do_not_fit() -> None:
 
 
 def test_a_file_says_why_its_states_cannot_be_carried_on() -> None:
-    from bitwave import tflite, tflite_build
+    from bitwave import tflite
+    from bitwave.tflite import build as tflite_build
 
     mean = random_model(6, steps=8, channels=3, branches=(Shape(0, 3, (4,), "mean"),), dense=(3,), metadata=True, hop=8)
     conv = random_model(6, steps=8, channels=3, branches=(Shape(0, 3, (4,), "last", (2, 3, 2)),), metadata=True, hop=8)

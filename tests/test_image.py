@@ -11,9 +11,13 @@ from typing import Any
 import numpy as np
 import pytest
 
-from bitwave import core, image, ranges, simulator, tflite_flow, tflite_ops
-from bitwave.core import HostCore
+from bitwave import simulator
+from bitwave.core import host as core
+from bitwave.core.host import HostCore
 from bitwave.errors import ImageError, ModelError
+from bitwave.model import image, ranges
+from bitwave.tflite import flow as tflite_flow
+from bitwave.tflite import ops as tflite_ops
 from ccode import CORE
 from models import Shape, random_model
 from support import need

@@ -7,11 +7,11 @@ from pathlib import Path
 import numpy as np
 import pytest
 
-from bitwave import dataset, recording
 from bitwave.errors import RecordingError, WriteError
+from bitwave.exchange.importer import HEADER, import_folder, read_capture, to_counts
 from bitwave.files import write_whole
-from bitwave.importer import HEADER, import_folder, read_capture, to_counts
-from bitwave.session import DEFAULT_COUNTS
+from bitwave.recordings import dataset, recording
+from bitwave.recordings.session import DEFAULT_COUNTS
 from support import need_data
 
 

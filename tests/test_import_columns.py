@@ -10,10 +10,11 @@ from pathlib import Path
 import numpy as np
 import pytest
 
-from bitwave import cli, dataset
-from bitwave.columns import STANDARD_GRAVITY, Units, cut, read_columns
+from bitwave import cli
 from bitwave.errors import RecordingError, UsageError
-from bitwave.seglearn import MEMBER, read_watch
+from bitwave.exchange.columns import STANDARD_GRAVITY, Units, cut, read_columns
+from bitwave.exchange.seglearn import MEMBER, read_watch
+from bitwave.recordings import dataset
 from support import need_data
 
 SIX = "--columns aX,aY,aZ,gX,gY,gZ --accel-unit m/s2 --gyro-unit rad/s".split()

@@ -16,15 +16,17 @@ from click.testing import Result
 from typer.testing import CliRunner
 
 import models
-from bitwave import adopt, parity, tflite_build
+from bitwave import parity
 from bitwave.commands.import_model import import_model
-from bitwave.core import HostCore
+from bitwave.core.host import HostCore
 from bitwave.errors import MissingPackage, ModelError, ParityMismatch, UsageError, WriteError
-from bitwave.image import build
-from bitwave.simulator import run
-from bitwave.tflite import read_model, weights_digest
-from bitwave.tflite_graph import read_graph
-from bitwave.tflite_metadata import with_metadata
+from bitwave.model.image import build
+from bitwave.parity import adopt
+from bitwave.simulator.network import run
+from bitwave.tflite import build as tflite_build
+from bitwave.tflite.entry import with_metadata
+from bitwave.tflite.graph import read_graph
+from bitwave.tflite.reader import read_model, weights_digest
 from support import need
 
 WORDS = ("--counts-per-unit", "8192,8192,8192,16.4,16.4,16.4", "--rate", "100", "--windows", "4")
@@ -159,7 +161,7 @@ def test_own_models_are_refused(tmp_path: Path) -> None:
 
 def test_a_difference_is_not_accepted(foreign: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     need("tflite_micro")
-    from bitwave.engines import ours
+    from bitwave.parity.engines import ours
 
     honest = ours.Simulator.run
     monkeypatch.setattr(

@@ -6,9 +6,10 @@ import numpy as np
 import numpy.typing as npt
 import pytest
 
-from bitwave import image, native
-from bitwave.fixed import INT8, INT16, clamp, requantize, sigmoid, tanh
-from bitwave.quantmodel import Multiplier
+from bitwave import native
+from bitwave.model import image
+from bitwave.model.quantmodel import Multiplier
+from bitwave.simulator.fixed import INT8, INT16, clamp, requantize, sigmoid, tanh
 from support import need
 
 need("unicorn", "elftools")

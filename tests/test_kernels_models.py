@@ -9,9 +9,10 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from bitwave import image, native, simulator
-from bitwave.core import HostCore
-from bitwave.quantmodel import QuantModel, plain
+from bitwave import native, simulator
+from bitwave.core.host import HostCore
+from bitwave.model import image
+from bitwave.model.quantmodel import QuantModel, plain
 from models import random_model
 from support import need
 

@@ -13,12 +13,12 @@ import pytest
 
 from bitwave import links, wire
 from bitwave.errors import LinkError, ModelError, RecordingError, UsageError
-from bitwave.frames import Counters, Info, Samples, Status, Unknown
-from bitwave.links import Link, LinkEnd
-from bitwave.requests import GetCounters, GetInfo, Recognise, SelfTest, Stream
-from bitwave.session import Gap
-from bitwave.synth import Wrist
-from bitwave.virtual_links import VirtualLink
+from bitwave.links.link import Link, LinkEnd
+from bitwave.links.virtual import VirtualLink
+from bitwave.recordings.session import Gap
+from bitwave.synth.wrist import Wrist
+from bitwave.wire.frames import Counters, Info, Samples, Status, Unknown
+from bitwave.wire.requests import GetCounters, GetInfo, Recognise, SelfTest, Stream
 from boards import faulty_link, only_samples, pty_board
 from support import need
 from takes import store, take
@@ -242,7 +242,8 @@ def test_links_import_without_posix_modules() -> None:
 import sys
 for name in ("pty", "tty", "termios", "fcntl", "resource", "tensorflow", "matplotlib", "unicorn", "serial"):
     sys.modules[name] = None
-import bitwave.links, bitwave.virtual_links, bitwave.capture, bitwave.live, bitwave.importer, bitwave.picture
+import bitwave.links.virtual, bitwave.capture.takes, bitwave.recognition.live, bitwave.exchange.importer
+import bitwave.recognition.picture
 import bitwave.commands.record, bitwave.commands.live, bitwave.commands.import_
 """
     subprocess.run([sys.executable, "-c", code], check=True, env={"PYTHONPATH": ":".join(p for p in sys.path if p)})

@@ -9,19 +9,21 @@ from pathlib import Path
 import numpy as np
 import pytest
 
-from bitwave import links, live, tflite, tflite_build
-from bitwave.core import HostCore
+from bitwave import links, tflite
+from bitwave.core.host import HostCore
 from bitwave.errors import LinkError, ModelError
-from bitwave.frames import Event, Fault
-from bitwave.image import build
-from bitwave.live import LiveReport, Update
-from bitwave.picture import draw_stream
-from bitwave.quantmodel import QuantModel
-from bitwave.recognisers import EMPTY, BoardRecogniser, HostRecogniser
-from bitwave.recording import write
-from bitwave.samples import Block
-from bitwave.synth import stream
-from bitwave.wire import Frame
+from bitwave.links.samples import Block
+from bitwave.model.image import build
+from bitwave.model.quantmodel import QuantModel
+from bitwave.recognition import live
+from bitwave.recognition.live import LiveReport, Update
+from bitwave.recognition.picture import draw_stream
+from bitwave.recognition.recognisers import EMPTY, BoardRecogniser, HostRecogniser
+from bitwave.recordings.recording import write
+from bitwave.synth.wrist import stream
+from bitwave.tflite import build as tflite_build
+from bitwave.wire.codec import Frame
+from bitwave.wire.frames import Event, Fault
 from boards import faulty_link, only_samples
 from models import random_model
 from support import need

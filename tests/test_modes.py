@@ -14,16 +14,18 @@ from pathlib import Path
 import numpy as np
 import pytest
 
-from bitwave import dataset, guide, keeping, links
-from bitwave.capture import Cue, Progress, record_cues
+from bitwave import links
+from bitwave.capture import guide, keeping
+from bitwave.capture.continuous import LONGEST_S, record_continuous
+from bitwave.capture.cues import CaptureReport
+from bitwave.capture.keyboard import keys
+from bitwave.capture.takes import Cue, Progress, record_cues
 from bitwave.commands import record_display
 from bitwave.commands.record import record as verb
-from bitwave.continuous import LONGEST_S, record_continuous
-from bitwave.cues import CaptureReport
 from bitwave.errors import LinkError, RecordingError, UsageError, WriteError
-from bitwave.keyboard import keys
-from bitwave.recording import csv_text, read
-from bitwave.session import Gap, read_session
+from bitwave.recordings import dataset
+from bitwave.recordings.recording import csv_text, read
+from bitwave.recordings.session import Gap, read_session
 from boards import faulty_link, only_samples
 from support import absent
 from takes import facts, store, take
@@ -277,9 +279,10 @@ def test_no_room_for_a_continuous_recording(tmp_path: Path, monkeypatch: pytest.
 CRASH = """
 import os, sys, time
 from pathlib import Path
-from bitwave import keeping, links
-from bitwave.continuous import LONGEST_S, record_continuous
-from bitwave.cues import Cue
+from bitwave import links
+from bitwave.capture import keeping
+from bitwave.capture.continuous import LONGEST_S, record_continuous
+from bitwave.capture.cues import Cue
 keeping.SYNC_S = 0.0
 def die(moment):
     if moment.elapsed_s > 4:

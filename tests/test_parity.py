@@ -11,19 +11,21 @@ import numpy as np
 import pytest
 
 import models
-from bitwave import engines, parity, tflite_build
 from bitwave.cli import build_app, run
-from bitwave.engines import Outputs
-from bitwave.engines.ours import Simulator
 from bitwave.errors import MissingPackage, ModelError, UsageError
-from bitwave.metadata import CountsScale
-from bitwave.parity_windows import extreme_windows, mixed_windows, random_windows
-from bitwave.quantmodel import Int8Array, QuantModel
-from bitwave.recording import Recording, even_times, write
-from bitwave.session import CHANNELS, Session
-from bitwave.simulator import front_end
-from bitwave.tflite import read_model
-from bitwave.tflite_edit import stepwise, with_outputs
+from bitwave.model.metadata import CountsScale
+from bitwave.model.quantmodel import Int8Array, QuantModel
+from bitwave.parity import comparison as parity
+from bitwave.parity import engines
+from bitwave.parity.engines import Outputs
+from bitwave.parity.engines.ours import Simulator
+from bitwave.parity.windows import extreme_windows, mixed_windows, random_windows
+from bitwave.recordings.recording import Recording, even_times, write
+from bitwave.recordings.session import CHANNELS, Session
+from bitwave.simulator.network import front_end
+from bitwave.tflite import build as tflite_build
+from bitwave.tflite.edit import stepwise, with_outputs
+from bitwave.tflite.reader import read_model
 from support import need
 
 MUST_AGREE = ("tflite-micro", "simulator", "core-host", "m4-clang", "m4-gcc")

@@ -10,15 +10,16 @@ import numpy as np
 import pytest
 
 import models
-from bitwave import links, tflite_build, wire
+from bitwave import links, wire
 from bitwave.cli import build_app, run
-from bitwave.engines.board import BoardEngine
-from bitwave.engines.ours import Simulator
 from bitwave.errors import LinkError
-from bitwave.frames import Trace
-from bitwave.parity_windows import random_windows
-from bitwave.tflite import read_model
-from bitwave.virtual_links import VirtualLink
+from bitwave.links.virtual import VirtualLink
+from bitwave.parity.engines.board import BoardEngine
+from bitwave.parity.engines.ours import Simulator
+from bitwave.parity.windows import random_windows
+from bitwave.tflite import build as tflite_build
+from bitwave.tflite.reader import read_model
+from bitwave.wire.frames import Trace
 from boards import PtyBoard
 from support import need
 from takes import take
@@ -78,7 +79,7 @@ def test_the_verb_reports_the_board(model_file: Path, capsys: pytest.CaptureFixt
 def test_over_a_serial_port(model_file: Path) -> None:
     need("unicorn", "elftools")
     from bitwave.emulator.board import EmulatedBoard
-    from bitwave.virtual_links import model_image
+    from bitwave.links.virtual import model_image
 
     recording = take(samples=40_000)
     board = PtyBoard(recording, board=EmulatedBoard(model_image(model_file)))
@@ -94,7 +95,7 @@ def test_over_bluetooth(model_file: Path) -> None:
     from contextlib import closing
 
     from bitwave.emulator.board import EmulatedBoard
-    from bitwave.virtual_links import model_image
+    from bitwave.links.virtual import model_image
     from ble_board import BleBoard
     from fakebluez import FakeBlueZ
 

@@ -9,7 +9,8 @@ from pathlib import Path
 import numpy as np
 import pytest
 
-from bitwave import image, native, simulator
+from bitwave import native, simulator
+from bitwave.model import image
 from models import random_model
 from support import need
 

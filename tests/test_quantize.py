@@ -9,9 +9,9 @@ import pytest
 
 from bitwave import simulator
 from bitwave.errors import ModelError, UsageError
-from bitwave.metadata import CountsScale, Decision, Metadata
-from bitwave.quantmodel import Quantization, QuantModel
-from bitwave.ranges import check_ranges
+from bitwave.model.metadata import CountsScale, Decision, Metadata
+from bitwave.model.quantmodel import Quantization, QuantModel
+from bitwave.model.ranges import check_ranges
 from bitwave_train import evaluate, quantize
 from bitwave_train.floatmodel import FloatModel, run
 from bitwave_train.quantize import Options, affine, cell_exponent, front_end, symmetric

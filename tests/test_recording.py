@@ -15,11 +15,11 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from bitwave import recording
 from bitwave.errors import RecordingError, WriteError
 from bitwave.files import write_whole
-from bitwave.recording import Recording, read
-from bitwave.session import Gap, read_session
+from bitwave.recordings import recording
+from bitwave.recordings.recording import Recording, read
+from bitwave.recordings.session import Gap, read_session
 from takes import facts, store, take
 
 
@@ -246,7 +246,7 @@ import resource, sys
 from pathlib import Path
 from takes import facts, take
 from bitwave.errors import WriteError
-from bitwave.recording import write
+from bitwave.recordings.recording import write
 folder = Path(sys.argv[1])
 write(folder, facts(), [take()])
 resource.setrlimit(resource.RLIMIT_FSIZE, (1200, 1200))

@@ -9,16 +9,18 @@ from pathlib import Path
 import numpy as np
 import pytest
 
-from bitwave import events, synth, tflite, tflite_build
+from bitwave import synth, tflite
 from bitwave.commands.replay import replay as verb
-from bitwave.core import HostCore
+from bitwave.core.host import HostCore
 from bitwave.errors import MissingPackage, ModelError, ParityMismatch, RecordingError, UsageError
-from bitwave.events import Replayed, compare, opened, replay
-from bitwave.image import build
-from bitwave.quantmodel import QuantModel
-from bitwave.recording import Recording, even_times, write
-from bitwave.session import Gap
-from bitwave.simulator_stream import Event
+from bitwave.model.image import build
+from bitwave.model.quantmodel import QuantModel
+from bitwave.recognition import events
+from bitwave.recognition.events import Replayed, compare, opened, replay
+from bitwave.recordings.recording import Recording, even_times, write
+from bitwave.recordings.session import Gap
+from bitwave.simulator.stream import Event
+from bitwave.tflite import build as tflite_build
 from models import random_model
 from support import need
 

@@ -10,13 +10,14 @@ from pathlib import Path
 import numpy as np
 import pytest
 
-from bitwave import dataset, segments, synth
+from bitwave import synth
 from bitwave.commands.segment import segment as verb
 from bitwave.errors import RecordingError, UsageError
-from bitwave.recording import Recording, even_times, read, write
-from bitwave.segment_page import page
-from bitwave.session import Gap
-from bitwave.synth import Interval
+from bitwave.recordings import dataset, segments
+from bitwave.recordings.recording import Recording, even_times, read, write
+from bitwave.recordings.segment_page import page
+from bitwave.recordings.session import Gap
+from bitwave.synth.wrist import Interval
 from support import need, need_data
 
 

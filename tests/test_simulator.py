@@ -13,12 +13,9 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 import models
-from bitwave import tflite_build
 from bitwave.errors import ModelError
-from bitwave.fixed import high_multiply, requantize, rounding_divide, sigmoid_table
-from bitwave.metadata import Decision
-from bitwave.parity_windows import random_windows
-from bitwave.quantmodel import (
+from bitwave.model.metadata import Decision
+from bitwave.model.quantmodel import (
     Activation,
     Dense,
     Int8Array,
@@ -28,14 +25,17 @@ from bitwave.quantmodel import (
     Softmax,
     quantize_multiplier,
 )
-from bitwave.simulator import Decider, Event, front_end, fully_connected, run, softmax, stream_events
-from bitwave.tflite import SOFTMAX_OUTPUT, read_model
+from bitwave.parity.windows import random_windows
+from bitwave.simulator.fixed import high_multiply, requantize, rounding_divide, sigmoid_table
+from bitwave.simulator.network import Decider, Event, front_end, fully_connected, run, softmax, stream_events
+from bitwave.tflite import build as tflite_build
+from bitwave.tflite.reader import SOFTMAX_OUTPUT, read_model
 from support import need
 
 
 def oracle(data: bytes, windows: Int8Array) -> Any:
     need("tflite_micro")
-    from bitwave.engines.micro import TfliteMicro
+    from bitwave.parity.engines.micro import TfliteMicro
 
     engine = TfliteMicro(data, read_model(data))
     return engine.run(windows), engine.step_hidden

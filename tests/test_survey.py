@@ -10,13 +10,14 @@ from pathlib import Path
 import numpy as np
 import pytest
 
-from bitwave import cli, dataset, mending
+from bitwave import cli
 from bitwave.commands.dataset import dataset as verb
 from bitwave.errors import RecordingError, UsageError, WriteError
-from bitwave.mending import mend
-from bitwave.recording import Recording, even_times, write
-from bitwave.session import Gap
-from bitwave.survey import Survey, survey
+from bitwave.recordings import dataset, mending
+from bitwave.recordings.mending import mend
+from bitwave.recordings.recording import Recording, even_times, write
+from bitwave.recordings.session import Gap
+from bitwave.recordings.survey import Survey, survey
 from takes import facts, take
 
 LEVEL = (0, 0, 8192, 0, 0, 0)

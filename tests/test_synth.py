@@ -8,12 +8,14 @@ from pathlib import Path
 import numpy as np
 import pytest
 
-from bitwave import dataset, synth
+from bitwave import synth
 from bitwave.errors import UsageError
-from bitwave.movements import GESTURES, Arc, Reach, minimum_jerk
-from bitwave.person import Person
-from bitwave.recording import write
-from bitwave.synth import Wrist
+from bitwave.recordings import dataset
+from bitwave.recordings.recording import write
+from bitwave.recordings.session import DEFAULT_COUNTS
+from bitwave.synth.movements import GESTURES, Arc, Reach, minimum_jerk
+from bitwave.synth.person import Person, person
+from bitwave.synth.wrist import Wrist
 
 RATE = 119.0
 
@@ -22,7 +24,7 @@ def plain_person() -> Person:
     """Level, centred, without noise, bias or tremor: what it feels can be computed by hand."""
     none = np.zeros(3)
     return dataclasses.replace(
-        synth.person("p01"), posture=none, tilt=none, accel_bias=none, gyro_bias=none, accel_noise=0.0, gyro_noise=0.0,
+        person("p01"), posture=none, tilt=none, accel_bias=none, gyro_bias=none, accel_noise=0.0, gyro_noise=0.0,
         tremor=np.zeros((0, 3)), tremor_size=np.zeros(0), place=np.array([0.25, 0.0, 0.0]),
     )  # fmt: skip
 
@@ -89,7 +91,7 @@ def test_minimum_jerk_is_clamped_and_exact_at_its_ends() -> None:
 
 
 def test_clipping_at_the_ends_of_the_sensor() -> None:
-    got = synth.to_counts(np.array([[9.0, -9.0, 4.0]]), np.array([[2500.0, -2500.0, 2000.0]]), synth.DEFAULT_COUNTS)
+    got = synth.to_counts(np.array([[9.0, -9.0, 4.0]]), np.array([[2500.0, -2500.0, 2000.0]]), DEFAULT_COUNTS)
     assert got.tolist() == [[32767, -32768, 32767, 32767, -32768, 32767]]
 
 
@@ -108,9 +110,9 @@ def test_the_same_seed_gives_the_same_samples_however_they_are_read() -> None:
 
 
 def test_people_differ_and_stay_themselves() -> None:
-    people = [synth.person(f"p{i}") for i in range(30)]
+    people = [person(f"p{i}") for i in range(30)]
     assert np.std([p.amplitude for p in people]) > 0.05 and np.std([p.tempo for p in people]) > 0.03
-    one, two = synth.person("p01", "s01"), synth.person("p01", "s02")
+    one, two = person("p01", "s01"), person("p01", "s02")
     assert one.amplitude == two.amplitude and not np.array_equal(one.tilt, two.tilt)
 
 

@@ -16,11 +16,11 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 import models
-from bitwave import tflite_build
 from bitwave.errors import ModelError
-from bitwave.quantmodel import Attention, Mean, Quantization, QuantModel
-from bitwave.tflite import METADATA_NAME, read_bytes, read_model, weights_digest
-from bitwave.tflite_build import GraphBuilder, Operator, Tensor
+from bitwave.model.quantmodel import Attention, Mean, Quantization, QuantModel
+from bitwave.tflite import build as tflite_build
+from bitwave.tflite.build import GraphBuilder, Operator, Tensor
+from bitwave.tflite.reader import METADATA_NAME, read_bytes, read_model, weights_digest
 from models import Shape
 from support import need
 

@@ -10,8 +10,8 @@ import numpy as np
 import pytest
 
 from bitwave import simulator, tflite
-from bitwave.dataset import Dataset, from_recordings
 from bitwave.errors import LeakingSplit, ModelError, RecordingError, UsageError
+from bitwave.recordings.dataset import Dataset, from_recordings
 from bitwave_train import evaluate, report, tflite_writer, train
 from bitwave_train.augment import augment, rotations, vectors
 from bitwave_train.settings import Augmentation, Epoch, Run, Settings, Split, open_run

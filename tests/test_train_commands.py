@@ -10,8 +10,8 @@ from pathlib import Path
 import pytest
 
 from bitwave import cli, tflite
-from bitwave.dataset import from_recordings
 from bitwave.errors import RecordingError, UsageError
+from bitwave.recordings.dataset import from_recordings
 from bitwave_train.options import as_toml, read_options
 from bitwave_train.settings import open_run
 from support import need

@@ -32,7 +32,7 @@ def score(dataset, config, each):
     return config.settings.hidden[0] / 100
 tune.score = score
 tune.HEARTBEAT_S = 1
-from bitwave.dataset import load
+from bitwave.recordings.dataset import load
 from bitwave_train.cost import Budget
 from bitwave_train.options import Options
 base = Options(folds=2)

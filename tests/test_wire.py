@@ -10,8 +10,9 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from bitwave import frames, requests, wire
-from bitwave.wire import Frame
+from bitwave import wire
+from bitwave.wire import frames, requests
+from bitwave.wire.codec import Frame
 
 U8, U16, U32 = st.integers(0, 0xFF), st.integers(0, 0xFFFF), st.integers(0, 0xFFFFFFFF)
 I8, I16 = st.integers(-128, 127), st.integers(-32768, 32767)

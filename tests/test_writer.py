@@ -12,8 +12,8 @@ import pytest
 
 from bitwave import simulator, tflite
 from bitwave.errors import WriteError
-from bitwave.metadata import CountsScale
-from bitwave.quantmodel import Int8Array, QuantModel
+from bitwave.model.metadata import CountsScale
+from bitwave.model.quantmodel import Int8Array, QuantModel
 from bitwave_train import tflite_writer
 from bitwave_train.quantize import quantize
 from bitwave_train.settings import RunConfig, Settings, Split

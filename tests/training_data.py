@@ -6,10 +6,10 @@ from pathlib import Path
 
 import numpy as np
 
-from bitwave import recording as recording_files
-from bitwave.dataset import Dataset, from_recordings
-from bitwave.recording import Recording, even_times
-from bitwave.session import Session
+from bitwave.recordings import recording as recording_files
+from bitwave.recordings.dataset import Dataset, from_recordings
+from bitwave.recordings.recording import Recording, even_times
+from bitwave.recordings.session import Session
 from bitwave_train.floatmodel import FloatBranch, FloatConv, FloatDense, FloatLstm, FloatModel
 
 RATE_HZ = 50.0

@@ -8,11 +8,13 @@ from functools import lru_cache
 
 import numpy as np
 
-from bitwave import frames, image, requests, wire
-from bitwave.core import HostCore
-from bitwave.host_app import Board, HostApp, HostFlash
-from bitwave.quantmodel import Int16Array
-from bitwave.wire import Frame
+from bitwave import wire
+from bitwave.core.app import Board, HostApp, HostFlash
+from bitwave.core.host import HostCore
+from bitwave.model import image
+from bitwave.model.quantmodel import Int16Array
+from bitwave.wire import frames, requests
+from bitwave.wire.codec import Frame
 from models import random_model
 
 USB, BLE = 0, 1

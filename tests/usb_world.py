@@ -9,7 +9,7 @@ import pytest
 from serial.tools import list_ports
 from serial.tools.list_ports_common import ListPortInfo
 
-from bitwave import usb
+from bitwave.boards import usb
 
 
 @dataclass

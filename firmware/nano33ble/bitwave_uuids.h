@@ -1,4 +1,4 @@
-/* The bitwave GATT service. The host's twin is host/bitwave/ble_uuids.py; a test holds both equal.
+/* The bitwave GATT service. The host's twin is host/bitwave/links/ble_uuids.py; a test holds both equal.
  *
  * Frames are cut into pieces of at most MTU - 3 bytes in both directions; a frame ends at its 0x00, not at a piece's
  * end. After a new connection both sides begin with a 0x00, so that half a frame from before is dropped.

@@ -7,12 +7,12 @@ from typing import Any
 import numpy as np
 import numpy.typing as npt
 
-from bitwave.metadata import CountsScale
+from bitwave.model.metadata import CountsScale
 
 from .settings import Augmentation
 
 FloatArray = npt.NDArray[np.float32]
-DPS_PER_G = 250.0  # what weighs an angular rate against 1 g, as in `bitwave.windowing.movement_start`
+DPS_PER_G = 250.0  # what weighs an angular rate against 1 g, as in `bitwave.recordings.windowing.movement_start`
 
 
 def augment(

@@ -12,7 +12,7 @@ from .train_command import train
 __all__ = ("evaluate", "quantize", "train")
 
 if TYPE_CHECKING:
-    from bitwave.dataset import Dataset
+    from bitwave.recordings.dataset import Dataset
 
     from .evaluate import Comparison
     from .settings import Run, RunConfig
@@ -104,6 +104,6 @@ def _write_report(path: Path, run: Run, recordings: Dataset, comparisons: list[C
 
 
 def _dataset(config: RunConfig, data: Path | None) -> Dataset:
-    from bitwave import dataset
+    from bitwave.recordings import dataset
 
     return dataset.load(data or Path(config.dataset), config.damaged)

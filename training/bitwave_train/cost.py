@@ -10,9 +10,9 @@ from dataclasses import dataclass
 
 import numpy as np
 
-from bitwave import image
-from bitwave.core import HostCore
+from bitwave.core.host import HostCore
 from bitwave.emulator.engine import EmulatedCore
+from bitwave.model import image
 
 from .floatmodel import FloatArray, FloatBranch, FloatConv, FloatDense, FloatLstm, FloatModel
 from .quantize import quantize

@@ -14,10 +14,10 @@ from rich.table import Table
 if TYPE_CHECKING:
     from collections.abc import Sequence
 
-    from bitwave.live import LiveReport
-    from bitwave.parity import ParityReport
-    from bitwave.quantmodel import QuantModel
-    from bitwave.synth import Interval
+    from bitwave.model.quantmodel import QuantModel
+    from bitwave.parity.comparison import ParityReport
+    from bitwave.recognition.live import LiveReport
+    from bitwave.synth.wrist import Interval
 
     from .evaluate import Comparison
     from .settings import Run
@@ -107,8 +107,9 @@ def _say(console: Console, number: int, what: str, command: str) -> None:
 
 def _record(data: Path, seed: int, console: Console) -> None:
     """Takes of every participant and label, over the real wire format, by the real `record`."""
-    from bitwave import capture, links
-    from bitwave.synth import LABELS
+    from bitwave import links
+    from bitwave.capture import takes as capture
+    from bitwave.synth.wrist import LABELS
 
     participants = (*LEARNERS, STRANGER)
     with _bar(console) as bar:
@@ -126,7 +127,7 @@ def _record(data: Path, seed: int, console: Console) -> None:
 
 
 def _train(out: Path, seed: int, console: Console) -> Run:
-    from bitwave import dataset
+    from bitwave.recordings import dataset
 
     from . import train
     from .progress import TrainingProgress
@@ -144,7 +145,7 @@ def _train(out: Path, seed: int, console: Console) -> Run:
 
 
 def _quantize(run: Run, out: Path) -> None:
-    from bitwave import dataset
+    from bitwave.recordings import dataset
 
     from .tflite_writer import write_run
 
@@ -153,7 +154,7 @@ def _quantize(run: Run, out: Path) -> None:
 
 
 def _evaluate(run: Run, out: Path) -> Comparison:
-    from bitwave import dataset
+    from bitwave.recordings import dataset
 
     from .evaluate import evaluate
 
@@ -161,17 +162,17 @@ def _evaluate(run: Run, out: Path) -> Comparison:
 
 
 def _export(path: Path, out: Path) -> tuple[QuantModel, bytes]:
-    from bitwave import exporter
-    from bitwave.tflite import read_model
+    from bitwave.model import exporter
+    from bitwave.tflite.reader import read_model
 
     model = read_model(path)
     return model, exporter.export(model, out).image
 
 
 def _prove(path: Path, model: QuantModel, data: Path, console: Console) -> ParityReport:
-    from bitwave.parity import compare
-    from bitwave.parity_windows import mixed_windows
-    from bitwave.tflite import read_bytes
+    from bitwave.parity.comparison import compare
+    from bitwave.parity.windows import mixed_windows
+    from bitwave.tflite.reader import read_bytes
 
     with _bar(console) as bar:
         tasks: dict[str, TaskID] = {}
@@ -186,10 +187,11 @@ def _prove(path: Path, model: QuantModel, data: Path, console: Console) -> Parit
 
 def _recognise(path: Path, seed: int, picture: Path, console: Console) -> Recognised:
     """The held-out participant's stream through the emulated board, and how well its events fit what was done."""
-    from bitwave import links, live
-    from bitwave.picture import draw_stream
-    from bitwave.synth import random_plan
-    from bitwave.virtual_links import VirtualLink
+    from bitwave import links
+    from bitwave.links.virtual import VirtualLink
+    from bitwave.recognition import live
+    from bitwave.recognition.picture import draw_stream
+    from bitwave.synth.wrist import random_plan
 
     plan = random_plan(MOVEMENTS, seed=seed)
     url = f"emu:?model={path}&wrist={seed}&participant={STRANGER}&session=live&plan={','.join(plan)}"
@@ -212,15 +214,15 @@ def _recognise(path: Path, seed: int, picture: Path, console: Console) -> Recogn
 
 
 def tally(truth: Sequence[Interval], report: LiveReport) -> Recognised:
-    """Gestures that got their event and events that nothing called for, by the rule of `bitwave.event_score`."""
-    from bitwave.event_score import score
+    """Gestures that got their event and events that nothing called for, as `bitwave.recognition` scores them."""
+    from bitwave.recognition.event_score import score
 
     found = score(truth, report.events, report.received, report.rate_hz, STRANGER, report.first).total
     return Recognised(found.gestures, found.hits, found.events - found.hits)
 
 
 def _arena_bytes(image: bytes) -> int:
-    from bitwave.core import HostCore
+    from bitwave.core.host import HostCore
 
     return HostCore(image).recognizer_bytes
 

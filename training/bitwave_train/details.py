@@ -9,11 +9,12 @@ from pathlib import Path
 import numpy as np
 import numpy.typing as npt
 
-from bitwave import image, simulator, tflite
-from bitwave.dataset import Dataset
+from bitwave import simulator, tflite
 from bitwave.errors import BitwaveError, ImageError, ModelError
-from bitwave.quantmodel import GATES, QuantModel
-from bitwave.windowing import windows
+from bitwave.model import image
+from bitwave.model.quantmodel import GATES, QuantModel
+from bitwave.recordings.dataset import Dataset
+from bitwave.recordings.windowing import windows
 
 from .evaluate import SCORE_SCALE, SCORE_ZERO_POINT, Comparison, compare
 from .floatmodel import FloatModel, run
@@ -183,7 +184,7 @@ def worst(details: Sequence[Detail], count: int = WORST) -> list[tuple[Detail, i
 
 def board_cost(path: Path) -> dict[str, str]:
     """Image, RAM and cycles of a model by name, or why one is not known."""
-    from bitwave.core import HostCore
+    from bitwave.core.host import HostCore
     from bitwave.emulator.engine import EmulatedCore
 
     model = tflite.read_model(path)

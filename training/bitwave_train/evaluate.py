@@ -13,10 +13,10 @@ import numpy as np
 import numpy.typing as npt
 
 from bitwave import simulator, tflite
-from bitwave.dataset import Dataset
 from bitwave.errors import ModelError, UsageError
-from bitwave.quantmodel import GATES, QuantModel
-from bitwave.windowing import Windows, windows
+from bitwave.model.quantmodel import GATES, QuantModel
+from bitwave.recordings.dataset import Dataset
+from bitwave.recordings.windowing import Windows, windows
 
 from .floatmodel import FloatModel, run
 from .keras_reader import load

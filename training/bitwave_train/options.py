@@ -20,9 +20,9 @@ from typing import Annotated, Any
 
 from pydantic import BaseModel, ConfigDict, Field, ValidationError
 
-from bitwave.dataset import Damaged
 from bitwave.errors import UsageError
-from bitwave.metadata import first_fault
+from bitwave.model.metadata import first_fault
+from bitwave.recordings.dataset import Damaged
 
 from .settings import Augmentation, Settings, Split
 

@@ -21,9 +21,9 @@ import numpy as np
 import numpy.typing as npt
 import tensorflow as tf
 
-from bitwave.quantmodel import Attention, Branch, Dense, LastStep, Lstm, Mean, Quantization, QuantModel
-from bitwave.recording import Recording
-from bitwave.windowing import windows
+from bitwave.model.quantmodel import Attention, Branch, Dense, LastStep, Lstm, Mean, Quantization, QuantModel
+from bitwave.recordings.recording import Recording
+from bitwave.recordings.windowing import windows
 
 from .augment import augment
 from .floatmodel import FloatBranch, FloatDense, FloatLstm, FloatModel

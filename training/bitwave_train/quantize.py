@@ -17,8 +17,8 @@ import numpy as np
 import numpy.typing as npt
 
 from bitwave.errors import UsageError
-from bitwave.metadata import ChannelScaling
-from bitwave.quantmodel import (
+from bitwave.model.metadata import ChannelScaling
+from bitwave.model.quantmodel import (
     Attention,
     Branch,
     Conv,
@@ -136,7 +136,7 @@ def front_end(model: FloatModel, source: Quantization) -> tuple[ChannelScaling, 
     """The integer map from raw counts to int8 that stands for standardization and input quantization together.
 
     Per channel ``q = (raw - mean) / (deviation * scale) + zero point``; the factor becomes a multiplier of 14 bits and
-    a shift. The formula is that of `bitwave.metadata`.
+    a shift. The formula is that of `bitwave.model.metadata`.
     """
     return tuple(
         ChannelScaling.from_factor(1.0 / (float(deviation) * source.scale), round(float(mean)))

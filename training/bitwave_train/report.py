@@ -9,7 +9,7 @@ from typing import Any
 import numpy as np
 from rich.table import Table
 
-from bitwave.quantmodel import GATES
+from bitwave.model.quantmodel import GATES
 
 from .evaluate import Comparison, Scores
 

@@ -8,7 +8,7 @@ from html import escape
 import numpy as np
 import numpy.typing as npt
 
-from bitwave.quantmodel import GATES
+from bitwave.model.quantmodel import GATES
 
 from .details import Detail, Interval, by_participant, label_figures, worst
 from .settings import RunConfig

@@ -22,10 +22,10 @@ from typing import Annotated, Literal, TypeVar
 from pydantic import BaseModel, ConfigDict, Field, ValidationError
 
 from bitwave import __version__
-from bitwave.dataset import Damaged, Dataset
 from bitwave.errors import RecordingError, UsageError
 from bitwave.files import write_whole
-from bitwave.metadata import CountsScale, Name, first_fault
+from bitwave.model.metadata import CountsScale, Name, first_fault
+from bitwave.recordings.dataset import Damaged, Dataset
 
 Model = TypeVar("Model", bound=BaseModel)
 Hidden = Annotated[int, Field(ge=1, le=256)]

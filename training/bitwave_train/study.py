@@ -15,14 +15,14 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
-from bitwave import dataset
-from bitwave.columns import Units, averaged, segments, sliced
 from bitwave.errors import BitwaveError, UsageError
+from bitwave.exchange.columns import Units, averaged, segments, sliced
+from bitwave.exchange.importer import import_folder
+from bitwave.exchange.seglearn import RATE_HZ, read_watch
+from bitwave.exchange.stream_importer import import_streams
 from bitwave.files import write_whole
-from bitwave.importer import import_folder
-from bitwave.metadata import CountsScale
-from bitwave.seglearn import RATE_HZ, read_watch
-from bitwave.stream_importer import import_streams
+from bitwave.model.metadata import CountsScale
+from bitwave.recordings import dataset
 
 from .options import Options, read_options
 from .settings import Epoch

@@ -6,12 +6,13 @@ from collections.abc import Iterator
 from dataclasses import dataclass, replace
 from pathlib import Path
 
-from bitwave import __version__, tflite_build
-from bitwave.dataset import Dataset
+from bitwave import __version__
 from bitwave.files import write_whole
-from bitwave.metadata import Decision, Metadata
-from bitwave.quantmodel import QuantModel
-from bitwave.windowing import BACKGROUND, windows
+from bitwave.model.metadata import Decision, Metadata
+from bitwave.model.quantmodel import QuantModel
+from bitwave.recordings.dataset import Dataset
+from bitwave.recordings.windowing import BACKGROUND, windows
+from bitwave.tflite import build as tflite_build
 
 from .floatmodel import FloatModel
 from .keras_reader import load
@@ -21,7 +22,7 @@ from .settings import Run, RunConfig
 
 @dataclass(frozen=True)
 class DecisionDefaults:
-    """The decision before anyone calibrated it; scores are in 0..255. See `bitwave.metadata` for the formulas.
+    """The decision before anyone calibrated it; scores are in 0..255. See `bitwave.model.metadata` for the formulas.
 
     Attributes:
         threshold: of the averaged score: 0.6.

@@ -12,12 +12,12 @@ from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
-from bitwave.dataset import Damaged, Dataset, check_split, folds, hold_out
-from bitwave.dataset import Split as Indices
 from bitwave.errors import RecordingError, UsageError, WriteError
 from bitwave.files import write_whole
-from bitwave.recording import Recording
-from bitwave.windowing import windows
+from bitwave.recordings.dataset import Damaged, Dataset, check_split, folds, hold_out
+from bitwave.recordings.dataset import Split as Indices
+from bitwave.recordings.recording import Recording
+from bitwave.recordings.windowing import windows
 
 from .settings import Epoch, History, Part, Run, RunConfig, Settings, Split, as_json, create
 

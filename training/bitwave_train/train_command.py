@@ -55,7 +55,7 @@ def train(
     resume: Annotated[bool, typer.Option("--resume", help="Keep the models that are done, train the others.")] = False,
 ) -> None:
     """Train an LSTM on recordings; with --folds also one per fold, to know how good it is."""
-    from bitwave import dataset
+    from bitwave.recordings import dataset
 
     from . import train as training
     from .options import read_options

@@ -12,8 +12,8 @@ import numpy.typing as npt
 import tensorflow as tf
 
 from bitwave.errors import UsageError
-from bitwave.recording import Recording
-from bitwave.windowing import Windows, windows
+from bitwave.recordings.recording import Recording
+from bitwave.recordings.windowing import Windows, windows
 
 from .augment import augment
 from .model import build_deployable, build_training, remember, step_weights

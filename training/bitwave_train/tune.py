@@ -22,8 +22,8 @@ from optuna.study import MaxTrialsCallback, StudyDirection
 from optuna.trial import FrozenTrial, Trial, TrialState
 from sqlalchemy.exc import IntegrityError, ProgrammingError, SQLAlchemyError
 
-from bitwave.dataset import Dataset
 from bitwave.errors import ImageError, LinkError, ModelError, RecordingError, UsageError
+from bitwave.recordings.dataset import Dataset
 
 from .cost import Budget, Cost, predict
 from .options import Options
@@ -109,7 +109,7 @@ def default_point(base: Options, window: int) -> dict[str, Any]:
 
 def score(dataset: Dataset, config: RunConfig, each: Callable[[int, float], object] = lambda fold, mean: None) -> float:
     """Mean macro F1 of the int8 model over the folds; `each` hears the mean after every fold."""
-    from bitwave.windowing import windows
+    from bitwave.recordings.windowing import windows
 
     from .evaluate import compare
     from .keras_reader import from_keras

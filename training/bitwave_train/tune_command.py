@@ -10,7 +10,7 @@ import typer
 if TYPE_CHECKING:
     from optuna.trial import FrozenTrial
 
-    from bitwave.dataset import Dataset
+    from bitwave.recordings.dataset import Dataset
 
     from .tune import Candidate
 
@@ -38,9 +38,9 @@ def tune(
     from dataclasses import asdict
     from importlib.util import find_spec
 
-    from bitwave import dataset
     from bitwave.errors import MissingPackage
     from bitwave.files import write_whole
+    from bitwave.recordings import dataset
 
     if find_spec("optuna") is None:
         raise MissingPackage("bitwave tune needs Optuna: pip install 'bitwave[tune]'")
@@ -79,7 +79,7 @@ def tune(
 
 def recordings_without(recordings: Dataset, people: list[str]) -> Dataset:
     """The data set without some participants; raises `RecordingError` where that leaves nothing."""
-    from bitwave.dataset import from_recordings, hold_out
+    from bitwave.recordings.dataset import from_recordings, hold_out
 
     return from_recordings(recordings.select(hold_out(recordings, people).train))
 

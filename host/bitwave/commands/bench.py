@@ -10,8 +10,8 @@ import typer
 if TYPE_CHECKING:
     from rich.console import Console
 
-    from ..bench import Bench
-    from ..quantmodel import QuantModel
+    from ..emulator.bench import Bench
+    from ..model.quantmodel import QuantModel
 
 
 def bench(
@@ -25,8 +25,8 @@ def bench(
     from rich.progress import track
 
     from .. import native
-    from ..bench import GRID_HIDDEN, GRID_INPUTS, footprint, grid_model, measure
-    from ..tflite import read_model
+    from ..emulator.bench import GRID_HIDDEN, GRID_INPUTS, footprint, grid_model, measure
+    from ..tflite.reader import read_model
 
     if model is not None:
         models = [read_model(model)]
@@ -63,7 +63,7 @@ def _print_rows(out: Console, model: QuantModel, found: Bench) -> None:
     from rich.box import SIMPLE
     from rich.table import Table
 
-    from ..bench import CLOCK_HZ, UNCERTAINTY
+    from ..emulator.bench import CLOCK_HZ, UNCERTAINTY
 
     hidden = " and ".join(str(layer.hidden) for layer in model.lstm)
     out.print(
@@ -97,7 +97,7 @@ def _print_peers(out: Console) -> None:
     from rich.box import SIMPLE
     from rich.table import Table
 
-    from ..bench import PEERS, PEERS_NOTE
+    from ..emulator.bench import PEERS, PEERS_NOTE
 
     sizes = list(PEERS[0].cycles)
     out.print("Others, cycles per step by the same cost model, gcc 12.2; inputs × hidden:", highlight=False)

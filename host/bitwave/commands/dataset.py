@@ -12,7 +12,7 @@ from rich.table import Table
 from rich.text import Text
 
 if TYPE_CHECKING:
-    from ..survey import Survey
+    from ..recordings.survey import Survey
 
 
 def dataset(
@@ -45,8 +45,8 @@ def dataset(
 
 
 def _show(folder: Path, fix: Path | None, as_json: bool) -> None:
-    from ..mending import mend
-    from ..survey import survey
+    from ..recordings.mending import mend
+    from ..recordings.survey import survey
 
     found = survey(folder)
     mended = mend(found, fix) if fix is not None else None
@@ -70,7 +70,7 @@ def _show(folder: Path, fix: Path | None, as_json: bool) -> None:
 
 def _forget(participant: str, folder: Path, yes: bool, as_json: bool) -> None:
     from ..errors import UsageError
-    from ..mending import files_of, forget
+    from ..recordings.mending import files_of, forget
 
     found = files_of(folder, participant)
     if not yes:

@@ -10,7 +10,7 @@ import typer
 from rich.console import Console
 
 if TYPE_CHECKING:
-    from ..frames import Info
+    from ..wire.frames import Info
 
 
 def deploy(
@@ -27,8 +27,8 @@ def deploy(
 
     from rich.progress import BarColumn, DownloadColumn, Progress, TextColumn, TransferSpeedColumn
 
-    from .. import deploy as deployment
     from .. import links
+    from ..boards import deploy as deployment
 
     console = Console(stderr=True, highlight=False)
     with ExitStack() as stack:
@@ -65,7 +65,7 @@ def rollback(
     import json
 
     from .. import links
-    from ..deploy import rollback as go_back
+    from ..boards.deploy import rollback as go_back
 
     with links.open(link) as opened:
         info = go_back(opened)

@@ -9,7 +9,7 @@ from rich.console import Console
 from rich.text import Text
 
 if TYPE_CHECKING:
-    from ..doctor import Examination, Finding
+    from ..boards.doctor import Examination, Finding
 
 MARKS = {"ok": ("ok  ", "green"), "note": ("note", "yellow"), "bad": ("BAD ", "bold red")}
 
@@ -23,7 +23,7 @@ def doctor(
     """Examine boards: port, rights, firmware, model, rate, losses. Each line has its next step; exit code 6 if bad."""
     import json
 
-    from .. import doctor as practice
+    from ..boards import doctor as practice
     from ..errors import LinkError
 
     found = practice.examine_usb() if link is None else [practice.examine_link(link)]

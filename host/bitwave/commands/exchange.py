@@ -30,10 +30,10 @@ def exchange(
     import json
     from dataclasses import asdict
 
-    from .. import exchange as room
-    from ..dataset import load
     from ..errors import UsageError
-    from ..physical import Told
+    from ..exchange import formats as room
+    from ..exchange.physical import Told
+    from ..recordings.dataset import load
 
     key = key_file.read_text("utf-8").strip() if key_file else None
     console = Console(stderr=as_json, markup=False)

@@ -28,9 +28,9 @@ def export(
     from rich.console import Console
     from rich.table import Table
 
-    from .. import exporter
     from ..errors import UsageError
-    from ..tflite import read_model
+    from ..model import exporter
+    from ..tflite.reader import read_model
 
     network = read_model(model)
     words = {"labels": labels, "counts_per_unit": counts_per_unit, "zero_counts": zero_counts, "rate": rate,

@@ -23,7 +23,7 @@ def flash(
     """Put the bitwave firmware on a Nano 33 BLE over USB and let it test itself."""
     import json
 
-    from .. import flash as flashing
+    from ..boards import flash as flashing
 
     console = Console(stderr=True, highlight=False, markup=False)
     done = flashing.flash(firmware, port, bossac, console.print)

@@ -8,8 +8,8 @@ from typing import TYPE_CHECKING, Annotated
 import typer
 
 if TYPE_CHECKING:
-    from ..metadata import Metadata
-    from ..quantmodel import QuantModel
+    from ..model.metadata import Metadata
+    from ..model.quantmodel import QuantModel
 
 Words = dict[str, str | float | None]
 
@@ -27,7 +27,7 @@ Channels = Annotated[str | None, typer.Option(help="Names of the channels, like 
 
 def ask(network: QuantModel, path: Path, words: Words) -> Metadata:
     """Metadata from the options, and from the person where a needed one is missing and someone is there to answer."""
-    from .. import foreign
+    from ..model import foreign
 
     questions = {
         "labels": f"labels of the {network.classes} scores, separated by commas",

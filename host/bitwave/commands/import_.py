@@ -9,7 +9,7 @@ from typing import TYPE_CHECKING, Annotated
 import typer
 
 if TYPE_CHECKING:
-    from ..importer import ImportReport
+    from ..exchange.importer import ImportReport
 
 
 def import_(
@@ -32,13 +32,13 @@ def import_(
     as_json: Annotated[bool, typer.Option("--json", help="Print the report as one JSON document.")] = False,
 ) -> None:
     """Import recordings: Arduino's capture format (g and degree/s), or any CSV by its columns and units."""
-    from ..columns import Units, averaged, sliced, whole_files
-    from ..columns import segments as of_table
     from ..errors import UsageError
-    from ..importer import import_folder
-    from ..metadata import CountsScale
-    from ..seglearn import RATE_HZ, read_watch
-    from ..stream_importer import import_streams
+    from ..exchange.columns import Units, averaged, sliced, whole_files
+    from ..exchange.columns import segments as of_table
+    from ..exchange.importer import import_folder
+    from ..exchange.seglearn import RATE_HZ, read_watch
+    from ..exchange.stream_importer import import_streams
+    from ..model.metadata import CountsScale
 
     watch = source.suffix in (".whl", ".npy")
     if not watch and not rate:

@@ -26,9 +26,9 @@ def import_model(
     json: Annotated[bool, typer.Option("--json", help="Print one JSON document instead of the table.")] = False,
 ) -> None:
     """Take another converter's model over: its metadata goes in, once every engine has computed the oracle's bits."""
-    from .. import adopt
     from ..files import write_whole
-    from ..tflite import read_bytes, read_model
+    from ..parity import adopt
+    from ..tflite.reader import read_bytes, read_model
 
     data = read_bytes(model)
     network = read_model(model)

@@ -12,7 +12,7 @@ from rich.table import Table
 from rich.text import Text
 
 if TYPE_CHECKING:
-    from ..live import LiveEvent, Update
+    from ..recognition.live import LiveEvent, Update
 
 BAR = 24  # characters of a full score
 
@@ -29,8 +29,8 @@ def live(
     import json
 
     from .. import links
-    from .. import live as recognition
-    from ..virtual_links import VirtualLink
+    from ..links.virtual import VirtualLink
+    from ..recognition import live as recognition
 
     console = Console(stderr=as_json)
     with links.open(link, realtime) as opened:
@@ -46,7 +46,7 @@ def live(
             happened = recognition.run(opened, model, seconds, show, keep_samples=picture is not None)
         truth = opened.truth if isinstance(opened, VirtualLink) else []
     if picture is not None:
-        from ..picture import draw_stream
+        from ..recognition.picture import draw_stream
 
         draw_stream(
             picture, happened.samples, happened.rate_hz, happened.events, happened.labels,

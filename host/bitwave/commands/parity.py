@@ -10,9 +10,9 @@ from typing import TYPE_CHECKING, Annotated
 import typer
 
 if TYPE_CHECKING:
-    from ..engines import Engine
-    from ..parity import ParityReport, Progress, Tally
-    from ..quantmodel import QuantModel
+    from ..model.quantmodel import QuantModel
+    from ..parity.comparison import ParityReport, Progress, Tally
+    from ..parity.engines import Engine
 
 DEFAULT_WINDOWS = 48
 
@@ -30,9 +30,9 @@ def parity(
 ) -> None:
     """Compare every engine with tflite-micro, value by value, with equality; with --board a real board too."""
     from ..errors import ParityMismatch
-    from ..parity import compare
-    from ..parity_windows import mixed_windows
-    from ..tflite import read_bytes, read_model
+    from ..parity.comparison import compare
+    from ..parity.windows import mixed_windows
+    from ..tflite.reader import read_bytes, read_model
 
     data = read_bytes(model)
     found = read_model(model)
@@ -52,7 +52,7 @@ def parity(
 
 def _open_board(stack: ExitStack, url: str, data: bytes, model: QuantModel) -> Engine:
     from .. import links
-    from ..engines.board import BoardEngine
+    from ..parity.engines.board import BoardEngine
 
     return BoardEngine(stack.enter_context(links.open(url)), data, model)
 
@@ -81,8 +81,8 @@ def print_table(report: ParityReport) -> None:
     from rich.console import Console
     from rich.table import Table
 
-    from ..engines import INFORMATIVE
-    from ..parity import KINDS
+    from ..parity.comparison import KINDS
+    from ..parity.engines import INFORMATIVE
 
     table = Table(
         box=SIMPLE, title=f"{report.windows} windows against {report.reference}: values compared, different ones"

@@ -19,12 +19,12 @@ def ports(
     as_json: Annotated[bool, typer.Option("--json", help="Print one JSON document.")] = False,
 ) -> None:
     """List the boards on USB, and with --ble those nearby; the first column is what other commands take as LINK."""
-    from .. import usb
+    from ..boards import usb
 
     boards = usb.find()
     nearby = []
     if ble:
-        from ..ble_search import scan
+        from ..links.ble_search import scan
 
         nearby = scan(ble)
     if as_json:

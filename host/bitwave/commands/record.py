@@ -12,9 +12,9 @@ from rich.console import Console
 if TYPE_CHECKING:
     from collections.abc import Sequence
 
-    from ..cues import CaptureReport, Cue, Progress
-    from ..guide import Plan
-    from ..links import Link
+    from ..capture.cues import CaptureReport, Cue, Progress
+    from ..capture.guide import Plan
+    from ..links.link import Link
 
 
 def record(
@@ -40,9 +40,9 @@ def record(
 ) -> None:
     """Record takes, one file each, each written as soon as it is done; while it runs, r does the last one again."""
     from .. import links
+    from ..capture.guide import read_plan
+    from ..capture.keyboard import keys
     from ..errors import UsageError
-    from ..guide import read_plan
-    from ..keyboard import keys
     from .record_display import display
 
     if plan is not None and (label or continuous or redo or count or seconds):
@@ -90,17 +90,17 @@ class _Maker:
 
     def plain(self, label: str, redo: bool, count: int | None, seconds: float | None, count_in: float) -> Sequence[Cue]:
         """Takes of one label."""
-        from ..cues import Cue
+        from ..capture.cues import Cue
 
         if redo:
             self._withdraw(label)
         return [Cue(label, seconds or 1.5, count_in)] * (count or (1 if redo else 10))
 
     def _withdraw(self, label: str) -> None:
+        from ..capture.keeping import withdraw
         from ..errors import UsageError
-        from ..keeping import withdraw
-        from ..recording import next_number, read
-        from ..session import read_session
+        from ..recordings.recording import next_number, read
+        from ..recordings.session import read_session
 
         number = next_number(self.out, label, self.participant, self.session) - 1
         if number == 0:
@@ -111,14 +111,14 @@ class _Maker:
 
     def guided(self, plan: Plan) -> Sequence[Cue]:
         """What the plan misses of this participant, shuffled."""
-        from ..guide import shuffled
+        from ..capture.guide import shuffled
 
         self.show_missing(plan)
         return shuffled(plan, self.participant, self.session, self.missing(plan)[self.participant])
 
     def missing(self, plan: Plan) -> dict[str, dict[str, int]]:
         """Takes still to be made, by participant and label."""
-        from ..guide import missing, people, recorded
+        from ..capture.guide import missing, people, recorded
 
         found = recorded(self.out)
         return missing(plan, found, people(plan, found, self.participant))
@@ -137,7 +137,7 @@ class _Maker:
         self, link: Link, cues: Sequence[Cue], show: Callable[[Progress], None], typed: Callable[[], str] | None
     ) -> CaptureReport:
         """Records takes."""
-        from ..capture import record_cues
+        from ..capture.takes import record_cues
 
         return record_cues(link, self.out, self.participant, self.session, cues, show, typed)
 
@@ -150,8 +150,8 @@ class _Maker:
         typed: Callable[[], str] | None,
     ) -> CaptureReport:
         """Records one long take."""
-        from ..continuous import LABEL, LONGEST_S, record_continuous
-        from ..cues import Cue
+        from ..capture.continuous import LABEL, LONGEST_S, record_continuous
+        from ..capture.cues import Cue
 
         cue = Cue(label or LABEL, seconds or LONGEST_S, 0.0)
         return record_continuous(link, self.out, cue, self.participant, self.session, show, typed)

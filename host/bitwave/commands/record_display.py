@@ -14,7 +14,7 @@ from rich.live import Live
 from rich.text import Text
 
 if TYPE_CHECKING:
-    from ..cues import Progress
+    from ..capture.cues import Progress
 
 BARS = " ▁▂▃▄▅▆▇█"
 REFRESH_HZ = 10

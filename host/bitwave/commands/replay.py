@@ -10,8 +10,8 @@ from rich.console import Console
 from rich.text import Text
 
 if TYPE_CHECKING:
-    from ..events import Difference, Replayed
-    from ..recording import Recording
+    from ..recognition.events import Difference, Replayed
+    from ..recordings.recording import Recording
 
 
 def replay(
@@ -28,8 +28,9 @@ def replay(
     """Turn recordings into the events that the board would give, at the same sample."""
     import json
 
-    from .. import events, tflite
+    from .. import tflite
     from ..errors import MissingPackage, ModelError, ParityMismatch
+    from ..recognition import events
 
     quantized = tflite.read_model(model)
     metadata = quantized.metadata
@@ -63,7 +64,7 @@ def replay(
 
 def _read(path: Path) -> list[Recording]:
     from ..errors import RecordingError
-    from ..recording import read, split_name
+    from ..recordings.recording import read, split_name
 
     if not path.is_dir():
         return [read(path)]

@@ -9,8 +9,8 @@ import typer
 from rich.console import Console
 
 if TYPE_CHECKING:
-    from ..recording import Recording
-    from ..synth import Interval
+    from ..recordings.recording import Recording
+    from ..synth.wrist import Interval
 
 
 def segment(
@@ -26,11 +26,11 @@ def segment(
     """Find gestures by movement energy; the segments' CSV is written once and then yours to correct."""
     import json
 
-    from .. import segments
     from ..errors import UsageError
     from ..files import write_whole
-    from ..recording import read
-    from ..segment_page import page
+    from ..recordings import segments
+    from ..recordings.recording import read
+    from ..recordings.segment_page import page
 
     if background is not None and cut is None:
         raise UsageError("--background needs --cut")
@@ -62,7 +62,7 @@ def segment(
 
 def _files(given: Path) -> list[Path]:
     from ..errors import RecordingError
-    from ..recording import split_name
+    from ..recordings.recording import split_name
 
     if not given.is_dir():
         return [given]
@@ -78,10 +78,10 @@ def _cut(
     """Writes the takes that the data set does not have yet; returns their names."""
     from dataclasses import replace
 
-    from .. import segments
     from ..errors import UsageError
-    from ..recording import next_number, read, write
-    from ..session import check_name, read_session
+    from ..recordings import segments
+    from ..recordings.recording import next_number, read, write
+    from ..recordings.session import check_name, read_session
 
     if out.resolve() == path.parent.resolve():
         raise UsageError(f"{out} holds the continuous recordings: cut into another folder, the data set's own")
@@ -107,7 +107,7 @@ def _key(take: Recording) -> tuple[str, int, bytes]:
 
 
 def _draw(path: Path, recording: Recording, found: list[Interval]) -> None:
-    from ..picture import draw_stream
+    from ..recognition.picture import draw_stream
 
     draw_stream(
         path, recording.samples, recording.rate_hz, (), (), truth=found, counts=recording.counts, title=recording.name

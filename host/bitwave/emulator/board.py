@@ -11,7 +11,7 @@ import numpy as np
 
 from .. import native
 from ..errors import ImageError
-from ..quantmodel import Int16Array
+from ..model.quantmodel import Int16Array
 from .engine import EmulatedCore, status_text
 from .machine import Machine
 

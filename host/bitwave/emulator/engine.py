@@ -10,7 +10,7 @@ import numpy as np
 
 from .. import native
 from ..errors import BitwaveError, ImageError, UsageError
-from ..quantmodel import Int8Array, Int16Array
+from ..model.quantmodel import Int8Array, Int16Array
 from .counter import CycleCounter
 from .machine import Machine
 

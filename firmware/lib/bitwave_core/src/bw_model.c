@@ -1,4 +1,4 @@
-/* Opening a model image: the one place where an image is doubted. host/bitwave/image.py writes what is read here.
+/* Opening a model image: the one place where an image is doubted. host/bitwave/model/image.py writes what is read here.
  *
  * header     magic "BWIM" u32, ABI u16, flags u16, size u32, CRC-32 u32 (of all bytes but these four), digest u8[16],
  *            window u16, hop u16, channels u8, branches u8, dense layers u8, classes u8, rate u32, accel scale u32,

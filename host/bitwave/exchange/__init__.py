@@ -1,0 +1,1 @@
+"""Recordings from and to other tools, with their units and axes."""

@@ -1,0 +1,176 @@
+"""Recordings from any CSV with a header: columns by name, units by word, takes by a list of segments or by length.
+
+A file is one stream at one rate. With a list of segments each segment is a take: as it is, or as a window of a fixed
+length that is centred on it, whose first or last sample is repeated where the stream ends. Without one, a stream is one
+take, or is sliced into takes of a fixed length; its label is then the file's name.
+
+The list of segments is a CSV with the columns ``file``, ``label``, ``start``, ``end`` (rows of the file from 0, the end
+not included), and ``person`` or ``participant`` where there are several.
+"""
+
+from __future__ import annotations
+
+import csv
+import math
+from collections.abc import Iterable, Iterator, Sequence
+from dataclasses import dataclass
+from pathlib import Path
+
+import numpy as np
+import numpy.typing as npt
+
+from ..errors import RecordingError, UsageError
+
+Values = npt.NDArray[np.float64]
+
+STANDARD_GRAVITY = 9.80665  # m/s^2 per g
+ACCEL_UNITS = {"g": 1.0, "mg": 1e-3, "m/s2": 1.0 / STANDARD_GRAVITY}
+GYRO_UNITS = {"dps": 1.0, "rad/s": 180.0 / math.pi}
+SEGMENT_COLUMNS = ("file", "label", "start", "end")
+
+
+@dataclass(frozen=True, eq=False)
+class Stream:
+    """Samples in g and degree/s, (samples, 3 or 6), with what they are called."""
+
+    label: str
+    participant: str
+    values: Values
+
+
+@dataclass(frozen=True)
+class Units:
+    """What the numbers of a file are."""
+
+    accel: str = "g"
+    gyro: str = "dps"
+
+    def convert(self, values: Values) -> Values:
+        """To g and degree/s; raises `UsageError` for a unit that is not known."""
+        for option, word, known in (("accel", self.accel, ACCEL_UNITS), ("gyro", self.gyro, GYRO_UNITS)):
+            if word not in known:
+                raise UsageError(f"--{option}-unit {word}: choose {' or '.join(known)}")
+        factors = [ACCEL_UNITS[self.accel]] * 3 + [GYRO_UNITS[self.gyro]] * 3
+        scaled: Values = values * np.array(factors[: values.shape[1]])
+        return scaled
+
+
+def read_columns(path: Path, columns: Sequence[str]) -> Values:
+    """(rows, columns) float64 of the named columns.
+
+    Raises:
+        RecordingError: a column is missing or twice there, a row is ragged, a value is no finite number.
+    """
+    rows: list[list[float]] = []
+    for number, row in _rows(path, columns):
+        values = []
+        for name in columns:
+            try:
+                value = float(row[name])
+            except ValueError as error:
+                raise RecordingError(f"{path}, line {number}, {name}: {row[name][:40]!r} is not a number") from error
+            if not math.isfinite(value):
+                raise RecordingError(f"{path}, line {number}, {name}: {row[name][:40]} is not a finite number")
+            values.append(value)
+        rows.append(values)
+    if not rows:
+        raise RecordingError(f"{path} holds no row below its header")
+    return np.array(rows)
+
+
+def _rows(path: Path, wanted: Sequence[str]) -> Iterator[tuple[int, dict[str, str]]]:
+    """Line number and row by column name."""
+    try:
+        lines = path.read_text("utf-8-sig").splitlines()
+    except (OSError, UnicodeDecodeError) as error:
+        raise RecordingError(f"{path} cannot be read: {error}") from error
+    reader = csv.reader(lines)
+    names = [name.strip() for name in next(reader, [])]
+    for name in wanted:
+        if names.count(name) != 1:
+            there = "is twice in" if name in names else "is missing in"
+            raise RecordingError(f"{path}: column {name} {there} the header: {', '.join(names)[:100]}")
+    for row in reader:
+        if row:
+            if len(row) != len(names):
+                raise RecordingError(f"{path}, line {reader.line_num}: {len(row)} values under {len(names)} columns")
+            yield reader.line_num, dict(zip(names, (field.strip() for field in row), strict=True))
+
+
+def segments(
+    folder: Path, table: Path, columns: Sequence[str], units: Units, window: int | None, participant: str
+) -> Iterator[Stream]:
+    """The takes that a list of segments names.
+
+    Args:
+        folder: of the files, which may lie deeper in it.
+        table: the list of segments.
+        columns: of the files.
+        units: of the values.
+        window: samples of every take, centred on its segment; None takes the segments as they are.
+        participant: of all takes where the list does not say.
+
+    Raises:
+        RecordingError: the list or a file is malformed, or a segment lies outside of its file.
+    """
+    files: dict[str, Values] = {}
+    for number, row in _rows(table, SEGMENT_COLUMNS):
+        name = row["file"]
+        if name not in files:
+            files[name] = units.convert(read_columns(_find(folder, table, number, name), columns))
+        values = files[name]
+        try:
+            start, end = int(row["start"]), int(row["end"])
+        except ValueError as error:
+            raise RecordingError(f"{table}, line {number}: start and end must be whole numbers") from error
+        if not 0 <= start < end <= len(values):
+            raise RecordingError(
+                f"{table}, line {number}: rows {start} to {end} are not within the {len(values)} rows of {name}"
+            )
+        who = row.get("participant") or row.get("person") or participant
+        yield Stream(row["label"], who, cut(values, start, end, window))
+
+
+def _find(folder: Path, table: Path, number: int, name: str) -> Path:
+    for path in (folder / name, *sorted(folder.rglob(Path(name).name))):
+        if path.is_file():
+            return path
+    raise RecordingError(f"{table}, line {number}: there is no file {name} in {folder}")
+
+
+def cut(values: Values, start: int, end: int, window: int | None) -> Values:
+    """Rows start to end, or `window` rows about their middle, the outermost rows repeated beyond the stream."""
+    if window is None:
+        return values[start:end]
+    first = (start + end) // 2 - window // 2
+    return values[np.clip(np.arange(first, first + window), 0, len(values) - 1)]
+
+
+def whole_files(
+    folder: Path, columns: Sequence[str], units: Units, participant: str, slices: tuple[int, int] | None
+) -> Iterator[Stream]:
+    """Every CSV of a folder as one stream, or sliced; the label is the file's name."""
+    paths = sorted(folder.glob("*.csv"))
+    if not paths:
+        raise RecordingError(f"{folder} holds no .csv file")
+    for path in paths:
+        yield from sliced([Stream(path.stem, participant, units.convert(read_columns(path, columns)))], slices)
+
+
+def sliced(streams: Iterable[Stream], slices: tuple[int, int] | None) -> Iterator[Stream]:
+    """Each stream as pieces of (length, hop) samples; what is left over at its end is dropped."""
+    for stream in streams:
+        if slices is None:
+            yield stream
+            continue
+        length, hop = slices
+        for start in range(0, len(stream.values) - length + 1, hop):
+            yield Stream(stream.label, stream.participant, stream.values[start : start + length])
+
+
+def averaged(streams: Iterable[Stream], factor: int) -> Iterator[Stream]:
+    """Each stream at a `factor`-th of its rate, every sample the mean of `factor` in a row."""
+    for stream in streams:
+        kept = len(stream.values) // factor * factor
+        means = stream.values[:kept].reshape(-1, factor, stream.values.shape[1]).mean(axis=1)
+        yield Stream(stream.label, stream.participant, means)

@@ -1,0 +1,1 @@
+"""The quantized model: as plain data, with its metadata, as an image and as C text."""

@@ -1,0 +1,1 @@
+"""Recognition off a link or from a recording: events, their score, their picture."""

@@ -1,0 +1,239 @@
+"""Recognition as it happens: events and scores off a link.
+
+A board with a model recognises by itself. Where the link has no recognizer (a replayed recording, a board without a
+model) and a model file is given, the C core on this machine takes its place, fed with the same samples. After a gap in
+the samples it starts afresh: a window across a gap is none. Either resamples where the sensor has not the model's rate.
+"""
+
+from __future__ import annotations
+
+import contextlib
+import hashlib
+from collections import Counter
+from collections.abc import Callable
+from dataclasses import dataclass, field
+from pathlib import Path
+
+import numpy as np
+import numpy.typing as npt
+
+from ..errors import LinkError
+from ..links.link import Link, LinkEnd
+from ..links.samples import Block, SampleReader
+from ..model.metadata import Metadata, is_resampled
+from ..wire.frames import Info
+from ..wire.requests import Recognise, Stream
+from .recognisers import EMPTY, BoardRecogniser, Found, HostRecogniser, Recogniser, Window
+
+
+@dataclass(frozen=True)
+class LiveEvent:
+    """A recognised gesture.
+
+    Attributes:
+        sample: the window's last sample, index since the board started.
+        time_s: of that sample, since the first sample of this run.
+        score: 0..255.
+    """
+
+    sample: int
+    time_s: float
+    label: str
+    score: int
+
+
+@dataclass(frozen=True)
+class Update:
+    """A moment of recognition.
+
+    Attributes:
+        labels: of the model.
+        events: that came with it.
+        scores: newest class scores, 0..255 in the order of the labels; empty before the first window.
+        last: newest sample, counts.
+    """
+
+    elapsed_s: float
+    labels: tuple[str, ...]
+    events: tuple[LiveEvent, ...]
+    scores: tuple[int, ...]
+    rate_hz: float
+    lost: int
+    crc_errors: int
+    last: tuple[int, ...]
+
+
+@dataclass(eq=False)
+class LiveReport:
+    """What happened in a run.
+
+    Attributes:
+        labels: of the model.
+        recogniser: "board" or "host".
+        first: index of the first sample.
+        rate_hz: nominal rate of the board.
+        model_rate_hz: of the model; the samples are resampled where it is another.
+        indices: (n,) index of each sample; with `samples` kept only where asked for.
+        samples: (n, channels) int16 counts.
+        windows: (sample, scores 0..255) of each finished window.
+    """
+
+    labels: tuple[str, ...]
+    recogniser: str
+    rate_hz: float
+    model_rate_hz: float
+    events: list[LiveEvent] = field(default_factory=list)
+    first: int = 0
+    seconds: float = 0.0
+    received: int = 0
+    lost: int = 0
+    crc_errors: int = 0
+    blocks: list[Block] = field(default_factory=list)
+    windows: list[Window] = field(default_factory=list)
+
+    @property
+    def indices(self) -> npt.NDArray[np.int64]:
+        """(n,) index of each kept sample."""
+        return np.concatenate([np.empty(0, np.int64), *(block.indices for block in self.blocks)])
+
+    @property
+    def samples(self) -> npt.NDArray[np.int16]:
+        """(n, channels) kept samples."""
+        return np.concatenate([block.samples for block in self.blocks]) if self.blocks else np.empty((0, 6), np.int16)
+
+    @property
+    def counts(self) -> dict[str, int]:
+        """Events by label."""
+        found = Counter(event.label for event in self.events)
+        return {label: found[label] for label in self.labels if found[label]}
+
+    def summary(self) -> dict[str, object]:
+        """For ``--json``."""
+        return {
+            "recogniser": self.recogniser,
+            "labels": list(self.labels),
+            "rate_hz": self.rate_hz,
+            "model_rate_hz": self.model_rate_hz,
+            "seconds": round(self.seconds, 3),
+            "samples": self.received,
+            "lost": self.lost,
+            "crc_errors": self.crc_errors,
+            "windows": len(self.windows),
+            "events": [vars(event) | {"time_s": round(event.time_s, 3)} for event in self.events],
+        }
+
+
+def run(
+    link: Link,
+    model: Path | None = None,
+    seconds: float | None = None,
+    on_update: Callable[[Update], None] | None = None,
+    keep_samples: bool = False,
+) -> LiveReport:
+    """Recognises until the link ends, the time is over or Ctrl-C.
+
+    Args:
+        link: an open link.
+        model: a .tflite; needed where the board has none, checked against the board's where it has one.
+        seconds: of the board's time; None for as long as it goes.
+        on_update: called after every few samples.
+        keep_samples: keep all samples in the result, for a picture.
+
+    Returns:
+        What happened, also after Ctrl-C.
+
+    Raises:
+        LinkError: the board vanished, has another model or scale, or nobody can recognise.
+        ModelError: the model file cannot be used, or not at the board's rate.
+    """
+    info = link.info()
+    recogniser, labels, name, model_rate_hz = _choose(link, info, model)
+    report = LiveReport(labels, name, info.rate_mhz / 1000, model_rate_hz)
+    if is_resampled(report.rate_hz, model_rate_hz):
+        link.notice(f"samples of {report.rate_hz:g} Hz are resampled to the model's {model_rate_hz:g} Hz")
+    board = recogniser if isinstance(recogniser, BoardRecogniser) else None
+    reader = SampleReader(link, info.channels, board.frame if board else None)
+    errors = link.errors
+    if board:
+        link.ask(Recognise(1))
+    link.ask(Stream(1))
+    try:
+        while seconds is None or report.seconds < seconds:
+            for block in reader.read():
+                update = _digest(report, block, recogniser, keep_samples)
+                report.lost, report.crc_errors = reader.lost, link.errors - errors
+                if on_update is not None:
+                    on_update(
+                        Update(
+                            report.seconds,
+                            labels,
+                            tuple(update),
+                            report.windows[-1][1] if report.windows else (),
+                            reader.rate_hz,
+                            report.lost,
+                            report.crc_errors,
+                            tuple(block.samples[-1].tolist()),
+                        )
+                    )
+    except (LinkEnd, KeyboardInterrupt):
+        # A stream ends so. The last events may have come without a sample behind them.
+        _add(report, *recogniser.push(EMPTY))
+    finally:
+        with contextlib.suppress(LinkError):
+            link.ask(Stream(0))
+            if board:
+                link.ask(Recognise(0))
+    return report
+
+
+def _digest(report: LiveReport, block: Block, recogniser: Recogniser, keep: bool) -> list[LiveEvent]:
+    if not report.received:
+        report.first = int(block.indices[0])
+    report.received += len(block.indices)
+    report.seconds = (int(block.indices[-1]) + 1 - report.first) / report.rate_hz
+    if keep:
+        report.blocks.append(block)
+    return _add(report, *recogniser.push(block))
+
+
+def _add(report: LiveReport, events: list[Found], windows: list[Window]) -> list[LiveEvent]:
+    report.windows.extend(windows)
+    new = [
+        LiveEvent(sample, (sample - report.first) / report.rate_hz, report.labels[label], score)
+        for sample, label, score in events
+        if label < len(report.labels)
+    ]
+    report.events.extend(new)
+    return new
+
+
+def _choose(link: Link, info: Info, model: Path | None) -> tuple[Recogniser, tuple[str, ...], str, float]:
+    """The recogniser, its labels, whose it is, and the rate of its model in Hz."""
+    from .. import tflite
+    from ..model import image
+
+    if info.labels:
+        if model is not None:
+            digest = hashlib.sha256(tflite.read_bytes(model)).digest()[: len(info.digest)]
+            if digest != info.digest:
+                raise LinkError(
+                    f"the board runs another model ({info.digest.hex()}) than {model} ({digest.hex()}): "
+                    "leave --model out, or put this one on the board"
+                )
+        return BoardRecogniser(), info.labels, "board", info.model_rate_mhz / 1000
+    if model is None:
+        raise LinkError(f"{link.url} has no model to recognise with: give one with --model")
+    quantized = tflite.read_model(model)
+    if quantized.metadata is None:
+        raise LinkError(f"{model} has no labels and scaling of its own: export it with --labels first")
+    _check_fit(link, info, quantized.metadata)
+    recogniser = HostRecogniser(image.build(quantized), info.rate_mhz / 1000)
+    return recogniser, quantized.metadata.labels, "host", quantized.metadata.rate_hz
+
+
+def _check_fit(link: Link, info: Info, metadata: Metadata) -> None:
+    if info.channels != len(metadata.channels):
+        raise LinkError(f"{link.url} has {info.channels} channels, the model takes {len(metadata.channels)}")
+    scale = (round(metadata.counts.accel_lsb_per_g * 1000), round(metadata.counts.gyro_lsb_per_dps * 1000))
+    if scale != (info.accel_milli_lsb, info.gyro_milli_lsb):
+        raise LinkError(f"{link.url} counts in another scale than the model was trained with")

@@ -1,0 +1,1 @@
+"""Recordings on disk: takes and sessions, data sets and their splits, segments, checks."""
