@@ -238,10 +238,6 @@ typedef struct bw_model {
     uint32_t rate_mhz;              /* samples per 1000 s */
     uint32_t accel_milli_lsb_per_g; /* scale of the raw counts that the model was trained with */
     uint32_t gyro_milli_lsb_per_dps;
-    bw_branch branch[BW_MAX_BRANCHES];
-    bw_lstm lstm[BW_MAX_LAYERS]; /* branch after branch */
-    bw_dense dense[BW_MAX_DENSE];
-    bw_softmax softmax;
     const bw_channel *front_end; /* [channels] */
     bw_decision_rule decision;
     bw_gate_rule gate;
@@ -250,6 +246,10 @@ typedef struct bw_model {
     const int8_t *answer_input;  /* [answer_steps][channels] */
     const int8_t *answer_hidden; /* [hidden of all layers] after the last step */
     const int8_t *answer_scores; /* [classes] */
+    bw_branch branch[BW_MAX_BRANCHES];
+    bw_lstm lstm[BW_MAX_LAYERS]; /* branch after branch */
+    bw_dense dense[BW_MAX_DENSE];
+    bw_softmax softmax;
 } bw_model;
 
 /* Refuses every image that is not whole, unchanged and safe to run. `image` is BW_ALIGNMENT-aligned. */
@@ -357,29 +357,28 @@ typedef struct bw_resampler {
 typedef struct bw_gate {
     int16_t *reference; /* [channels] the last sample that moved */
     int8_t *ring;       /* [preroll][channels] the last inputs that were slept through */
-    uint16_t still;     /* samples at rest since then, up to the rule's */
-    uint16_t next;      /* in the ring */
-    uint16_t kept;      /* in the ring */
+    uint32_t still;     /* samples at rest since then, up to the rule's */
+    uint32_t next;      /* to be written in the ring */
+    uint32_t kept;      /* in the ring */
 } bw_gate;
 
 typedef struct bw_recognizer {
     const bw_model *model;
-    bw_network network;
-    bw_resampler resampler;
-    bw_gate gate;
+    uint8_t asleep;      /* the last sample found the network asleep: count these for its share of the time */
+    uint8_t next_lane;
+    uint8_t started;     /* a window has ended since the reset */
+    uint8_t run;         /* windows in a row that `last` has passed */
+    uint8_t last;
+    uint16_t until_start; /* model samples until the next window starts */
     uint16_t *remaining; /* [lanes] model samples until the lane's window is full; 0: idle */
     uint16_t *averages;  /* [classes] Q8.8 */
     int8_t *input;       /* [channels] */
     int8_t *scores;      /* [classes] of the last window that ended */
-    uint32_t samples;    /* of the sensor, since the reset */
-    uint32_t slept;      /* of these, how many found the network asleep */
     uint32_t wait;       /* model samples until the next event is allowed */
-    uint16_t until_start; /* model samples until the next window starts */
-    uint8_t next_lane;
-    uint8_t started; /* a window has ended since the reset */
-    uint8_t run;     /* windows in a row that `last` has passed */
-    uint8_t last;
-    uint8_t asleep; /* since the last sample */
+    uint32_t samples;    /* of the sensor, since the reset */
+    bw_gate gate;
+    bw_resampler resampler;
+    bw_network network;
 } bw_recognizer;
 
 /* 0 for a model that is network only. */

@@ -3,10 +3,10 @@
 #include <string.h>
 
 void bw_gate_reset(bw_gate *gate, const bw_model *model) {
-    memset(gate->reference, 0, model->channels * sizeof(int16_t));
     gate->still = 0;
     gate->next = 0;
     gate->kept = 0;
+    memset(gate->reference, 0, model->channels * sizeof(int16_t));
 }
 
 static int moves(const bw_gate *gate, const bw_model *model, const int16_t sample[]) {
@@ -19,25 +19,22 @@ static int moves(const bw_gate *gate, const bw_model *model, const int16_t sampl
     return 0;
 }
 
-static void keep(bw_gate *gate, const bw_model *model, const int8_t input[]) {
-    if (model->gate.preroll > 0) {
-        memcpy(gate->ring + (size_t)gate->next * model->channels, input, model->channels);
-        gate->next = (uint16_t)(gate->next + 1u < model->gate.preroll ? gate->next + 1u : 0u);
-        gate->kept = (uint16_t)(gate->kept + (gate->kept < model->gate.preroll));
-    }
-}
-
 int bw_gate_sleeps(bw_gate *gate, const bw_model *model, const int16_t sample[], const int8_t input[]) {
+    const bw_gate_rule *rule = &model->gate;
     if (moves(gate, model, sample)) {
         memcpy(gate->reference, sample, model->channels * sizeof(int16_t));
         gate->still = 0;
         return 0;
     }
-    if (gate->still < model->gate.still) {
+    if (gate->still < rule->still) {
         ++gate->still;
         return 0;
     }
-    keep(gate, model, input);
+    if (rule->preroll > 0) {
+        memcpy(gate->ring + gate->next * model->channels, input, model->channels);
+        gate->next = gate->next + 1u < rule->preroll ? gate->next + 1u : 0u;
+        gate->kept += gate->kept < rule->preroll;
+    }
     return 1;
 }
 
@@ -47,5 +44,5 @@ const int8_t *bw_gate_take(bw_gate *gate, const bw_model *model) {
     }
     const uint32_t wrap = gate->next < gate->kept ? model->gate.preroll : 0u;
     const uint32_t oldest = gate->next + wrap - gate->kept--;
-    return gate->ring + (size_t)oldest * model->channels;
+    return gate->ring + oldest * model->channels;
 }

@@ -89,21 +89,8 @@ static int read_gate(bw_reader *reader, bw_model *model) {
     model->gate.still = bw_read_u16(reader);
     model->gate.preroll = bw_read_u16(reader);
     model->gate.thresholds = bw_read_array(reader, model->channels, sizeof(uint16_t));
-    return !reader->failed && model->hop > 0 && model->gate.still >= model->window &&
+    return !reader->failed && model->gate.still >= model->window &&
            model->gate.preroll < model->window;
-}
-
-/* With its states carried on, every window begins with the step after the last one's, so windows overlap by what a
- * convolution looks back; and only the last step's state knows more than its window. */
-static int can_be_stateful(const bw_model *model) {
-    for (uint32_t i = 0; i < model->branches; ++i) {
-        const bw_branch *branch = &model->branch[i];
-        if (branch->pool != BW_POOL_LAST || branch->kernel + model->hop != branch->stride + model->window ||
-            model->hop % branch->stride != 0) {
-            return 0;
-        }
-    }
-    return model->hop > 0;
 }
 
 static int read_answer(bw_reader *reader, bw_model *model) {
@@ -146,7 +133,7 @@ static int read_content(bw_reader *reader, bw_model *model) {
         return 0;
     }
     return bw_read_layers(reader, model) && (!model->has_softmax || bw_read_softmax(reader, &model->softmax)) &&
-           (model->hop == 0 || read_front_end(reader, model)) && (!model->stateful || can_be_stateful(model)) &&
+           (model->hop == 0 || read_front_end(reader, model)) &&
            ((flags & FLAG_GATE) == 0 || read_gate(reader, model)) && read_answer(reader, model) &&
            reader->at == reader->size;
 }

@@ -18,8 +18,7 @@ size_t bw_recognizer_arena_size(const bw_model *model) {
     if (model->hop == 0) {
         return 0;
     }
-    const size_t samples = model->gate.still > 0 ? 3 : 2; /* of int16 counts: the resampler's, and the gate's */
-    const size_t words = (model->lanes + model->classes + samples * model->channels) * sizeof(uint16_t);
+    const size_t words = (model->lanes + model->classes + 3u * (size_t)model->channels) * sizeof(uint16_t);
     const size_t inputs = (model->gate.preroll + (size_t)1) * model->channels;
     return bw_network_arena_size(model, model->lanes) + aligned(words + inputs + model->classes);
 }
@@ -49,7 +48,7 @@ bw_status bw_recognizer_init(bw_recognizer *recognizer, const bw_model *model, u
     recognizer->resampler.last = counts;
     recognizer->resampler.sample = recognizer->resampler.last + model->channels;
     recognizer->gate.reference = recognizer->resampler.sample + model->channels;
-    recognizer->input = (int8_t *)(recognizer->gate.reference + (model->gate.still > 0 ? model->channels : 0u));
+    recognizer->input = (int8_t *)(recognizer->gate.reference + model->channels);
     recognizer->scores = recognizer->input + model->channels;
     recognizer->gate.ring = recognizer->scores + model->classes;
     bw_recognizer_reset(recognizer);
@@ -74,12 +73,9 @@ void bw_recognizer_reset(bw_recognizer *recognizer) {
     memset(recognizer->scores, 0, model->classes);
     bw_resampler_reset(&recognizer->resampler, model->channels);
     recognizer->samples = 0;
-    recognizer->slept = 0;
     recognizer->wait = 0;
     recognizer->asleep = 0;
-    if (model->gate.still > 0) {
-        bw_gate_reset(&recognizer->gate, model);
-    }
+    bw_gate_reset(&recognizer->gate, model);
 }
 
 /* a += (score - a) / 2^smoothing, Q8.8, rounded down; the first window sets it. */
@@ -176,31 +172,26 @@ static void feed(bw_recognizer *recognizer, const int8_t input[], bw_event *even
     }
 }
 
-/* Whether the network sleeps through a sample. Where it wakes, it has been fed what came before. */
-static int sleeps(bw_recognizer *recognizer, const int16_t sample[], bw_event *event) {
-    const bw_model *model = recognizer->model;
-    const int8_t *input;
-    const int slept = recognizer->asleep;
-    recognizer->asleep = (uint8_t)bw_gate_sleeps(&recognizer->gate, model, sample, recognizer->input);
-    if (slept && !recognizer->asleep) {
-        restart(recognizer);
-        while ((input = bw_gate_take(&recognizer->gate, model)) != NULL) {
-            feed(recognizer, input, event); /* too few to end a window */
-        }
-    }
-    return recognizer->asleep;
-}
-
 /* One sample [channels] of the model's rate; fills in `event` where a window ends with it. */
 static void step(bw_recognizer *recognizer, const int16_t sample[], bw_event *event) {
     const bw_model *model = recognizer->model;
+    const int8_t *before;
+    const int slept = recognizer->asleep;
     for (uint32_t i = 0; i < model->channels; ++i) {
         recognizer->input[i] = bw_scale_count(&model->front_end[i], sample[i], model->input_zero);
     }
     recognizer->wait -= recognizer->wait > 0;
-    if (model->gate.still == 0 || !sleeps(recognizer, sample, event)) {
-        feed(recognizer, recognizer->input, event);
+    recognizer->asleep = model->gate.still > 0 && bw_gate_sleeps(&recognizer->gate, model, sample, recognizer->input);
+    if (recognizer->asleep) {
+        return;
     }
+    if (slept) {
+        restart(recognizer);
+    }
+    while ((before = bw_gate_take(&recognizer->gate, model)) != NULL) {
+        feed(recognizer, before, event); /* too few to end a window */
+    }
+    feed(recognizer, recognizer->input, event);
 }
 
 void bw_recognizer_push(bw_recognizer *recognizer, const int16_t sample[], bw_event *event) {
@@ -210,11 +201,10 @@ void bw_recognizer_push(bw_recognizer *recognizer, const int16_t sample[], bw_ev
     event->sample = recognizer->samples++;
     if (recognizer->resampler.sensor_mhz == 0) {
         step(recognizer, sample, event);
-    } else {
-        bw_resampler_push(&recognizer->resampler);
-        while ((resampled = bw_resampler_next(&recognizer->resampler, sample, channels)) != NULL) {
-            step(recognizer, resampled, event);
-        }
+        return;
     }
-    recognizer->slept += recognizer->asleep;
+    bw_resampler_push(&recognizer->resampler);
+    while ((resampled = bw_resampler_next(&recognizer->resampler, sample, channels)) != NULL) {
+        step(recognizer, resampled, event);
+    }
 }
