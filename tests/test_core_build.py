@@ -17,6 +17,7 @@ from ccode import COMPILERS, CORE, CORE_SOURCES, M4, M4_SOURCES, ROOT, STRICT, c
 from support import need
 
 LIBRARY_CALLS = {"memcpy", "memmove", "memset", "memcmp", "strlen"}
+PUBLIC_HEADERS = sorted(path.relative_to(CORE / "include").as_posix() for path in CORE.glob("include/**/*.h"))
 HOST_SOURCES = tuple(sorted((ROOT / "firmware/host").glob("*.c")))
 
 
@@ -27,17 +28,18 @@ def test_compiles_without_a_warning(name: str, level: str, tmp_path: Path) -> No
 
 
 @pytest.mark.parametrize("language", ["c", "c++"])
-def test_public_header_compiles_alone(language: str, tmp_path: Path) -> None:
+@pytest.mark.parametrize("header", PUBLIC_HEADERS)
+def test_public_header_compiles_alone(header: str, language: str, tmp_path: Path) -> None:
     need("gcc")
     include = tmp_path / f"alone.{language.replace('+', 'p')}"
-    include.write_text('#include "bitwave.h"\n')
+    include.write_text(f'#include "{header}"\n')
     standard = "-std=c99" if language == "c" else "-std=gnu++14"
     flags = ("-pedantic", "-Wall", "-Wextra", "-Werror", "-fsyntax-only", f"-I{CORE / 'include'}")
     run(["gcc", "-x", language, standard, *flags, include])
 
 
 def test_includes_nothing_but_the_three_headers() -> None:
-    files = [*CORE_SOURCES, *CORE.glob("src/*.h"), *CORE.glob("include/*.h")]
+    files = [*CORE_SOURCES, *CORE.glob("src/*.h"), *CORE.glob("include/**/*.h")]
     system = {name for file in files for name in re.findall(r"#include <(.+)>", file.read_text())}
     assert system == {"stdint.h", "stddef.h", "string.h"}
 

@@ -183,6 +183,21 @@ def test_the_window_closes_after_60_seconds(by_pose: bool) -> None:
     assert host.status(requests.UpdateFinish(), BLE) == 0
 
 
+def test_a_sample_taken_before_the_command_does_not_close_the_window() -> None:
+    """It comes after the tick in which the command came, with the earlier time when the sensor took it."""
+    host = Host(packed(1))
+    host.app.tick(10_000_000)
+    assert host.status(requests.AllowUpdate()) == 0
+    assert host.begin(packed(2)) == 0
+    host.app.sample(10_000_000 - 900, noise(1)[0])
+    assert host.info(BLE).may_update
+    assert host.begin(packed(3), BLE) == BUSY
+    host.app.tick(9_999_500 + MINUTE_US)
+    assert host.info(BLE).may_update
+    host.app.tick(10_000_000 + MINUTE_US)
+    assert not host.info(BLE).may_update
+
+
 def test_another_link_waits_until_an_update_has_stalled() -> None:
     host = Host(packed(1))
     host.status(requests.AllowUpdate())

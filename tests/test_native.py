@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import ctypes
 import json
+import os
 import platform
 import shutil
 import subprocess
@@ -58,9 +59,26 @@ def test_a_changed_source_is_built_again(checkout: Path) -> None:
     touch_source(checkout)
     second = in_checkout(checkout, HOST)["path"]
     assert second != first
-    assert not Path(first).exists()
+    assert Path(first).exists()  # another checkout may use it
     assert Path(second).stat().st_mtime_ns > built
     assert ctypes.CDLL(second).bw_crc32(0, b"123456789", ctypes.c_size_t(9)) & 0xFFFFFFFF == 0xCBF43926
+
+
+def test_a_build_goes_when_it_has_not_been_used_for_a_month(checkout: Path) -> None:
+    need("ziglang")
+    used = Path(in_checkout(checkout, HOST)["path"])
+    folder, day = used.parent, 24 * 3600
+    names = {"libbitwave-0123456789abcdef.so": 31, "bitwave-m4-gcc-0123456789abcdef.elf": 31, "notes.so": 31}
+    names["libbitwave-fedcba9876543210.so"] = 29
+    for name, days in names.items():
+        (folder / name).write_bytes(b"")
+        os.utime(folder / name, (used.stat().st_mtime - days * day,) * 2)
+    os.utime(used, (used.stat().st_mtime - 31 * day,) * 2)
+    assert Path(in_checkout(checkout, HOST)["path"]) == used  # used again: its month begins anew
+    touch_source(checkout)
+    new = Path(in_checkout(checkout, HOST)["path"])
+    kept = {new.name, used.name, "notes.so", "libbitwave-fedcba9876543210.so"}
+    assert {path.name for path in folder.iterdir()} == kept
 
 
 def test_a_stale_build_without_a_compiler_is_refused(checkout: Path) -> None:

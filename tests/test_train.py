@@ -19,7 +19,11 @@ from bitwave_train.shapes import modalities
 from support import need
 from training_data import STEPS, dataset, take, write_dataset
 
-SMALL = Settings(hidden=(8,), epochs=50, batch=8, learning_rate=0.02, warmup=2, patience=50, validation=0.2)
+CHANGES = Augmentation(rotation=15.0, amplitude=0.1, shift=0.05, speed=0.0)
+PLAIN = Settings(hidden=(8,), conv_filters=0, pool="last", memory=0.5, augmentation=CHANGES)
+SMALL = PLAIN.model_copy(
+    update={"epochs": 50, "batch": 8, "learning_rate": 0.02, "warmup": 2, "patience": 50, "validation": 0.2}
+)
 FOLDS = Split(kind="folds", by="auto", folds=2)
 
 
@@ -127,12 +131,54 @@ def test_longer_takes_give_shifted_windows_and_sliding_idle(tmp_path: Path) -> N
     pool = Pool(data.recordings, config)
     idle = 4 * (2 * STEPS // config.hop + 1)
     assert pool.groups == 5 + idle  # an epoch has one window per gesture take, and every idle window
-    batches = pool.batches(np.random.default_rng(0))
-    assert {len(batch) for batch in batches} == {SMALL.batch}
+    batches = list(pool.batches(np.random.default_rng(0)))
+    assert {raw.shape for raw, _ in batches} == {(SMALL.batch, STEPS, 6)}
+    assert sum(len(classes) for _, classes in batches) == -(-pool.groups // SMALL.batch) * SMALL.batch
     assert pool.movable.sum() == 1
     per_epoch = pool.windows.classes[np.concatenate([group[:1] for group in pool._members])]
     assert pool.weights[per_epoch].mean() == pytest.approx(1.0)
     assert pool.weights[0] > pool.weights[1]
+
+
+def test_without_validation_all_recordings_train_and_the_last_epoch_is_kept(tmp_path: Path) -> None:
+    need("tensorflow", "keras")
+    data = dataset(labels=("left", "right"))
+    settings = SMALL.model_copy(update={"validation": 0.0, "epochs": 3, "patience": 1})
+    run = train.train(data, train.plan(data, tmp_path, settings), tmp_path / "run")
+    history = run.deployable.history()
+    assert sorted(history.train) == sorted(take.name for take in data.recordings)
+    assert history.validation == ()
+    assert (history.best_epoch, len(history.epochs)) == (2, 3)
+    assert {epoch.validation_loss for epoch in history.epochs} == {None}
+
+
+@pytest.mark.parametrize("dropout", [0.0, 0.3])
+def test_training_and_kept_network_have_the_same_lstm(dropout: float) -> None:
+    need("tensorflow", "keras")
+    import keras
+    import tensorflow as tf
+
+    from bitwave_train.model import build_training
+
+    settings = PLAIN.model_copy(update={"hidden": (5, 4), "recurrent_dropout": dropout})
+    layers = [layer for layer in build_training(9, ("ax", "ay", "az"), 2, settings).layers if "lstm" in layer.name]
+    random = np.random.default_rng(0)
+    for layer in layers:
+        plain = keras.layers.LSTM(layer.units, return_sequences=True)
+        plain.build(layer.input.shape)
+        values = [random.normal(size=weight.shape) for weight in plain.trainable_weights]
+        sequence = tf.constant(random.normal(size=(7, *layer.input.shape[1:])).astype(np.float32))
+        results = []
+        for one in (layer, plain):
+            for weight, value in zip(one.trainable_weights, values, strict=True):
+                weight.assign(value)
+            variables = [weight.value for weight in one.trainable_weights]
+            with tf.GradientTape() as tape:
+                states = one(sequence)
+                total = tf.reduce_sum(tf.sin(states))
+            results.append([states, *tape.gradient(total, variables)])
+        for found, wanted in zip(*results, strict=True):
+            np.testing.assert_allclose(found, wanted, atol=2e-5)
 
 
 def one_label() -> Dataset:
@@ -229,7 +275,7 @@ def test_augmentation_moves_what_it_says() -> None:
     raw = random.integers(-3000, 3000, (40, 30, 6)).astype(np.int16)
     fixed = np.zeros(40, bool)
     channels = ("ax", "ay", "az", "gx", "gy", "gz")
-    off = Augmentation(rotation=0, amplitude=0, shift=0)
+    off = Augmentation.none()
     np.testing.assert_array_equal(augment(raw, fixed, channels, off, random), raw)
     turned = augment(raw, fixed, channels, off.model_copy(update={"rotation": 20.0}), random)
     for first in (0, 3):  # a rotation keeps every vector's length and moves it by 20 degrees at most
@@ -292,7 +338,7 @@ def test_memory_sets_forget_and_input_biases() -> None:
     need("tensorflow", "keras")
     from bitwave_train.model import build_training, remember
 
-    network = build_training(10, ("ax", "ay", "az"), 2, Settings(hidden=(50, 4)))
+    network = build_training(10, ("ax", "ay", "az"), 2, PLAIN.model_copy(update={"hidden": (50, 4)}))
     untouched = [layer.get_weights() for layer in network.layers]
     remember(network, 2.0, np.random.default_rng(0))
     for layer, before in zip(network.layers, untouched, strict=True):
@@ -330,7 +376,7 @@ def test_every_architecture_is_kept_read_and_quantized(shape: dict[str, object],
     from bitwave_train import floatmodel, keras_reader
     from bitwave_train.model import build_deployable, build_training
 
-    settings = Settings.model_validate({"hidden": (6,), **shape})
+    settings = Settings.model_validate({"hidden": (6,), "conv_filters": 0, "pool": "last", **shape})
     data = dataset()
     raw = np.stack([take.samples for take in data.recordings])
     mean, deviation = raw.mean(axis=(0, 1)), raw.std(axis=(0, 1)) + 100.0

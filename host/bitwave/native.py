@@ -1,7 +1,8 @@
 """Finds the compiled C core, and builds it where the sources have changed.
 
 A build's file name carries the digest of its sources and of the recipe below, so a stale build is never loaded: it has
-another name. Wheel and editable install carry the host library and the clang build for Cortex-M4, both made by the
+another name, and builds of several checkouts lie side by side; one that nobody has used for a month goes when the next
+is made. Wheel and editable install carry the host library and the clang build for Cortex-M4, both made by the
 build hook with the compiler from the ``ziglang`` package; the GCC build for Cortex-M4 is made on demand in the user's
 cache. Only the standard library is imported here, because the build hook runs this module before anything is installed.
 """
@@ -11,12 +12,14 @@ from __future__ import annotations
 import hashlib
 import os
 import platform
+import re
 import shutil
 import struct
 import subprocess
 import sys
 import sysconfig
 import tempfile
+import time
 from collections.abc import Iterable, Sequence
 from dataclasses import dataclass
 from pathlib import Path
@@ -39,12 +42,15 @@ M4_FLAGS = (
     *("-g0", "-ffreestanding", "-fno-builtin", "-nostdlib", "-ffunction-sections", "-fdata-sections"),
     *("-fno-common", "-fno-unwind-tables", "-fno-asynchronous-unwind-tables", "-Wl,--gc-sections", "-Wl,-e,bw_reset"),
 )
+FOOTPRINT_FLAGS = ("-Os", "-Wl,-Tbss=0x20000000")
 M4_TARGET: dict[Compiler, tuple[str, ...]] = {
     "clang": ("-target", "thumb-freestanding-eabihf", "-mcpu=cortex_m4"),
     "gcc": ("-mcpu=cortex-m4", "-mthumb", "-mfloat-abi=hard", "-mfpu=fpv4-sp-d16"),
 }
 CORE = "lib/bitwave_core"
 LINKER_SCRIPT = "emu/bw_emu.ld"
+KEPT_DAYS = 30  # a build that has not been used for so long is deleted
+_BUILD = re.compile(r".*bitwave-.*[0-9a-f]{16}\.(so|dylib|dll|elf)")
 
 
 @dataclass(frozen=True)
@@ -106,7 +112,7 @@ def build_host(target: HostTarget, folder: Path) -> Path:
     flags = ("-target", target.triple, f"-mcpu={target.cpu}", *ZIG_FLAGS, *HOST_FLAGS)
     sources = _sources("host")
     path = folder / target.library.format(_digest(sources, *flags)[:16])
-    if not path.exists():
+    if not _in_use(path):
         _compile(_zig(path), flags, sources, path)
     return path
 
@@ -124,14 +130,19 @@ def m4_elf(compiler: Compiler, kernels: Kernels = "dsp") -> Path:
     return _m4(compiler, f"m4-{compiler}-portable", "emu", (*flags, "-DBW_PORTABLE"))
 
 
-def m4_footprint(compiler: Compiler) -> Path:
+def m4_footprint(compiler: Compiler, left_out: Sequence[str]) -> Path:
     """A program with the recognizer and no more, built for size as the board's is; it is measured, not run.
+
+    Args:
+        compiler: which one.
+        left_out: what it is built without, in the words of bitwave.h: ``BW_NO_POOLING`` and the like.
 
     Raises:
         MissingPackage: GCC was asked for and is not installed.
         NativeBuildError: the sources do not compile.
     """
-    return _m4(compiler, f"m4-{compiler}-footprint", "footprint", (*WARNINGS, *M4_FLAGS, "-Os", "-Wl,-Tbss=0x20000000"))
+    defines = tuple(f"-D{name}" for name in left_out)
+    return _m4(compiler, f"m4-{compiler}-footprint", "footprint", (*WARNINGS, *M4_FLAGS, *FOOTPRINT_FLAGS, *defines))
 
 
 def _m4(compiler: Compiler, name: str, room: Room, flags: tuple[str, ...]) -> Path:
@@ -142,13 +153,13 @@ def _m4(compiler: Compiler, name: str, room: Room, flags: tuple[str, ...]) -> Pa
     if compiler == "clang":
         recipe = (*M4_TARGET["clang"], *ZIG_FLAGS, *recipe)
         path = folder / f"bitwave-{name}-{_digest(sources, *recipe)[:16]}.elf"
-        if not path.exists():
+        if not _in_use(path):
             _compile(_zig(path), (*M4_TARGET["clang"], *ZIG_FLAGS, *flags), sources, path)
         return path
     gcc, version = _gcc()
     recipe = (*M4_TARGET["gcc"], *recipe)
     path = folder / f"bitwave-{name}-{_digest(sources, *recipe, version)[:16]}.elf"
-    if not path.exists():
+    if not _in_use(path):
         _compile([gcc], (*M4_TARGET["gcc"], *flags), sources, path, libraries=("-lgcc",))
     return path
 
@@ -213,7 +224,7 @@ def _gcc() -> tuple[str, str]:
 def _compile(
     compiler: Sequence[str], flags: Sequence[str], sources: Iterable[Path], path: Path, libraries: Sequence[str] = ()
 ) -> None:
-    """Compiles and links to `path`, which appears whole or not at all; older builds of the same kind go."""
+    """Compiles and links to `path`, which appears whole or not at all; long unused builds beside it go."""
     root = firmware_root()
     rooms = (CORE, "emu") if "-ffreestanding" in flags else (CORE,)
     includes = [f"-I{root / room / 'include'}" for room in rooms]
@@ -227,17 +238,33 @@ def _compile(
             os.replace(fresh, path)
     except OSError as error:
         raise NativeBuildError(f"the C core cannot be built in {path.parent}: {error}") from error
-    kind = path.name[: -len(path.suffix) - 16]
-    for old in path.parent.glob(f"{kind}{'[0-9a-f]' * 16}{path.suffix}"):
-        if old != path:
-            _forget(old)
+    _forget_unused(path.parent)
 
 
-def _forget(path: Path) -> None:
+def _in_use(path: Path) -> bool:
+    """Whether a build is there; if so, its time tells from now on that it was used."""
     try:
-        path.unlink(missing_ok=True)
+        os.utime(path)
+    except FileNotFoundError:
+        return False
     except OSError:
-        return  # in use (Windows locks a loaded library); the next build tries again
+        return path.exists()  # somebody else's installation
+    return True
+
+
+def _forget_unused(folder: Path) -> None:
+    oldest = time.time() - KEPT_DAYS * 24 * 3600
+    for build in folder.iterdir():
+        if _BUILD.fullmatch(build.name):
+            _forget(build, oldest)
+
+
+def _forget(build: Path, oldest: float) -> None:
+    try:
+        if build.stat().st_mtime < oldest:
+            build.unlink()
+    except OSError:
+        return  # gone already, loaded (Windows locks it) or not ours; the next build tries again
 
 
 def _run(command: Sequence[str], cwd: str | None = None) -> str:

@@ -70,7 +70,7 @@ def _move_in_time(
 
     A move made f times as fast turns f times as fast: angular rates are multiplied by the local speed.
     """
-    count, steps, _ = windows.shape
+    count, steps, width = windows.shape
     time = np.arange(steps, dtype=np.float64)
     centre = (steps - 1) / 2
     largest = round(options.shift * steps)
@@ -82,16 +82,20 @@ def _move_in_time(
     where += bend[:, :1] * np.sin(phase) + bend[:, 1:] * np.sin(2 * phase)
     where = np.clip(where, 0, steps - 1)
     before = np.minimum(where.astype(np.intp), max(steps - 2, 0))
-    after = np.minimum(before + 1, steps - 1)
-    part = (where - before)[:, :, None].astype(np.float32)
-    rows = np.arange(count)[:, None]
-    moved = windows[rows, before] * (1 - part) + windows[rows, after] * part
+    part = (where - before).astype(np.float32)[:, :, None]
+    before += np.arange(count)[:, None] * steps
+    rows = windows.reshape(-1, width)
+    moved: FloatArray = rows.take(before, axis=0)
+    step = rows.take(np.minimum(before + 1, len(rows) - 1), axis=0)
+    step -= moved
+    step *= part
+    moved += step
     rates = [index for index, name in enumerate(channels) if name.startswith("g")]
     if rates and (options.speed or options.warp):
         slope = bend[:, :1] * np.cos(phase) + 2 * bend[:, 1:] * np.cos(2 * phase)
         local = speed[:, None] + slope * np.pi / max(steps - 1, 1)
         moved[:, :, rates] *= local[:, :, None].astype(np.float32)
-    return np.asarray(moved, np.float32)
+    return moved
 
 
 def _units(channels: tuple[str, ...], counts: CountsScale) -> FloatArray:

@@ -13,19 +13,15 @@ import keras
 import numpy as np
 import numpy.typing as npt
 
+from .blocklstm import BlockLstm
 from .settings import Settings
 from .shapes import branch_channels
-
-# Up to here the loop over steps is unrolled: half the time per step, but a graph that grows with the window.
-MAX_UNROLLED_STEPS = 160
 
 layers = keras.layers
 
 
-def _pooled(
-    source: Any, channels: tuple[str, ...], settings: Settings, every_step: bool, unroll: bool, recurrent_dropout: float
-) -> Any:
-    """Standardized samples to one vector per window, or one per step."""
+def _pooled(source: Any, channels: tuple[str, ...], settings: Settings, to_train: bool) -> Any:
+    """Standardized samples to one vector per window, or, to train where nothing pools, one per step."""
     vectors = []
     for name, first, count in branch_channels(channels, settings):
         sequence = source if count == len(channels) else source[:, :, first : first + count]
@@ -39,13 +35,8 @@ def _pooled(
             )(sequence)
         last = len(settings.hidden) - 1
         for index, units in enumerate(settings.hidden):
-            sequence = layers.LSTM(
-                units,
-                return_sequences=index < last or every_step or settings.pool != "last",
-                recurrent_dropout=recurrent_dropout,
-                unroll=unroll and sequence.shape[1] <= MAX_UNROLLED_STEPS,
-                name=f"lstm-{name}-{index + 1}",
-            )(sequence)
+            every_step = index < last or to_train or settings.pool != "last"
+            sequence = _lstm(units, every_step, settings, to_train, f"lstm-{name}-{index + 1}")(sequence)
         if settings.pool == "mean":
             sequence = layers.GlobalAveragePooling1D(name=f"mean-{name}")(sequence)
         elif settings.pool == "attention":
@@ -56,6 +47,13 @@ def _pooled(
     return vectors[0] if len(vectors) == 1 else layers.Concatenate(name="join")(vectors)
 
 
+def _lstm(units: int, every_step: bool, settings: Settings, to_train: bool, name: str) -> Any:
+    if to_train and not settings.recurrent_dropout:
+        return BlockLstm(units, return_sequences=True, name=name)
+    dropout = settings.recurrent_dropout if to_train else 0.0
+    return layers.LSTM(units, return_sequences=every_step, recurrent_dropout=dropout, name=name)
+
+
 def _head(vector: Any, classes: int, settings: Settings, activation: str) -> Any:
     vector = layers.Dropout(settings.dropout, name="dropout")(vector)
     for index, units in enumerate(settings.dense):
@@ -63,15 +61,13 @@ def _head(vector: Any, classes: int, settings: Settings, activation: str) -> Any
     return layers.Dense(classes, activation=activation, name="classes")(vector)
 
 
-def build_training(
-    steps: int, channels: tuple[str, ...], classes: int, settings: Settings, unroll: bool = False
-) -> Any:
+def build_training(steps: int, channels: tuple[str, ...], classes: int, settings: Settings) -> Any:
     """The network to train: (n, steps, channels) standardized -> (n, answers, classes) logits.
 
     There is an answer after every step of the LSTM, or one where its steps are pooled.
     """
     inputs = keras.Input((steps, len(channels)))
-    vector = _pooled(inputs, channels, settings, True, unroll, settings.recurrent_dropout)
+    vector = _pooled(inputs, channels, settings, to_train=True)
     if settings.pool != "last":
         vector = layers.Reshape((1, vector.shape[-1]))(vector)
     return keras.Model(inputs, _head(vector, classes, settings, "linear"))
@@ -95,7 +91,7 @@ def build_deployable(
     """
     inputs = keras.Input(trained.input_shape[1:], name="counts")
     normalize = layers.Normalization(mean=mean.tolist(), variance=np.square(deviation).tolist())
-    vector = _pooled(normalize(inputs), channels, settings, False, False, 0.0)
+    vector = _pooled(normalize(inputs), channels, settings, to_train=False)
     network = keras.Model(inputs, _head(vector, trained.output_shape[-1], settings, "softmax"), name="bitwave")
     for source in trained.layers:
         if source.trainable_weights:

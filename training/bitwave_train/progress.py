@@ -21,7 +21,7 @@ class TrainingProgress:
             TextColumn("{task.description}"),
             BarColumn(),
             MofNCompleteColumn(),
-            TextColumn("loss {task.fields[loss]:.3f}  validation {task.fields[accuracy]:.1%}"),
+            TextColumn("loss {task.fields[loss]:.3f}{task.fields[validation]}"),
             TimeElapsedColumn(),
             console=console or Console(stderr=True),
         )
@@ -42,7 +42,7 @@ class TrainingProgress:
         if name not in self._tasks:
             for task in self._bar.tasks:
                 self._bar.stop_task(task.id)  # it may have ended early: its clock stands still from here on
-            self._tasks[name] = self._bar.add_task(name, total=self._epochs, loss=0.0, accuracy=0.0)
-        self._bar.update(
-            self._tasks[name], completed=epoch.epoch + 1, loss=epoch.loss, accuracy=epoch.validation_accuracy
-        )
+            self._tasks[name] = self._bar.add_task(name, total=self._epochs, loss=0.0, validation="")
+        accuracy = epoch.validation_accuracy
+        validation = "" if accuracy is None else f"  validation {accuracy:.1%}"
+        self._bar.update(self._tasks[name], completed=epoch.epoch + 1, loss=epoch.loss, validation=validation)

@@ -25,7 +25,6 @@ from bitwave.model.quantmodel import Attention, Branch, Dense, LastStep, Lstm, M
 from bitwave.recordings.recording import Recording
 from bitwave.recordings.windowing import windows
 
-from .augment import augment
 from .floatmodel import FloatBranch, FloatDense, FloatLstm, FloatModel
 from .settings import RunConfig
 from .trainer import Pool
@@ -62,7 +61,7 @@ def fine_tune(
         source: the float model that it was quantized from.
         quantized: gives all scales.
         takes: recordings to train on.
-        validation: recordings that choose the best epoch.
+        validation: recordings that choose the best epoch; without any, the last epoch is kept.
         config: of the run: windows, augmentation, loss.
         plan: length and rate.
         report: called after each epoch with its number, loss and validation loss.
@@ -72,7 +71,7 @@ def fine_tune(
     twin = Twin(source, quantized)
     pool = Pool(takes, config)
     checked = windows(validation, config.labels, config.window, config.hop)
-    seen = tf.constant(source.standardize(checked.samples))
+    seen = tf.constant(source.standardize(checked.samples)) if validation else None
     random = np.random.default_rng(settings.seed)
     optimizer = keras.optimizers.Adam(global_clipnorm=settings.clip_norm)
     optimizer.build(twin.variables)
@@ -90,27 +89,20 @@ def fine_tune(
     forward = tf.function(twin.logits)
 
     def check() -> float:
+        if not validation:
+            return 0.0
         return float(tf.reduce_mean(tf.nn.sparse_softmax_cross_entropy_with_logits(checked.classes, forward(seen))))
 
     best, kept = check(), [variable.numpy() for variable in twin.variables]
     for epoch in range(plan.epochs):
         losses = []
         optimizer.learning_rate.assign(plan.learning_rate * 0.5 * (1.0 + np.cos(np.pi * epoch / plan.epochs)))
-        for chosen in pool.batches(random):
-            raw = augment(
-                pool.windows.samples[chosen],
-                pool.movable[chosen],
-                config.channels,
-                settings.augmentation,
-                random,
-                config.counts,
-            )
+        for raw, targets in pool.batches(random):
             batch = ((raw - source.mean) / source.deviation).astype(np.float32)
-            targets = pool.windows.classes[chosen].astype(np.int32)
             losses.append(float(step(tf.constant(batch), tf.constant(targets), tf.constant(pool.weights[targets]))))
         found = check()
         report(epoch, float(np.mean(losses)), found)
-        if found < best:
+        if found < best or not validation:
             best, kept = found, [variable.numpy() for variable in twin.variables]
     for variable, value in zip(twin.variables, kept, strict=True):
         variable.assign(value)
@@ -206,7 +198,7 @@ class _LstmTwin:
 
     def _cell(self, values: tf.Tensor) -> tf.Tensor:
         scale = 2.0**self._scales.cell_exponent
-        return _straight_through(values, scale, -32768 * scale, 32767 * scale)
+        return tf.quantization.fake_quant_with_min_max_args(values, -32768 * scale, 32767 * scale, num_bits=16)
 
     def integers(self) -> Lstm:
         inputs, recurrent = (
@@ -263,7 +255,7 @@ class _BranchTwin:
 def on_grid(values: tf.Tensor, grid: Quantization) -> tf.Tensor:
     """Real values that int8 can say."""
     low, high = ((q - grid.zero_point) * grid.scale for q in (-128, 127))
-    return _straight_through(values, grid.scale, low, high)
+    return tf.quantization.fake_quant_with_min_max_args(values, low, high, num_bits=8)
 
 
 def on_symmetric_grid(weights: tf.Tensor, scales: npt.NDArray[np.float64]) -> tf.Tensor:
@@ -274,7 +266,7 @@ def on_symmetric_grid(weights: tf.Tensor, scales: npt.NDArray[np.float64]) -> tf
 
 def gate_grid(values: tf.Tensor) -> tf.Tensor:
     """Pre-activations in Q3.12."""
-    return _straight_through(values, 2.0**-12, -8.0, 8.0 - 2.0**-12)
+    return tf.quantization.fake_quant_with_min_max_args(values, -8.0, 8.0 - 2.0**-12, num_bits=16)
 
 
 def _straight_through(values: tf.Tensor, scale: Any, low: Any, high: Any) -> tf.Tensor:

@@ -116,11 +116,10 @@ def _curves(details: Sequence[Detail]) -> str:
     figures = []
     for part in details[:10]:
         epochs = part.history.epochs
-        lines = {
-            "loss": np.array([e.loss for e in epochs]),
-            "validation loss": np.array([e.validation_loss for e in epochs]),
-            "validation accuracy": np.array([e.validation_accuracy for e in epochs]),
-        }
+        lines = {"loss": np.array([e.loss for e in epochs])}
+        if part.history.validation:
+            lines["validation loss"] = np.array([e.validation_loss for e in epochs])
+            lines["validation accuracy"] = np.array([e.validation_accuracy for e in epochs])
         figures.append(plot(lines, f"{part.history.name}, best epoch {part.history.best_epoch + 1}", "epoch"))
     return "".join(figures)
 

@@ -50,10 +50,10 @@ class Augmentation(_Frozen):
         dropped: share of samples that are lost and held.
     """
 
-    rotation: Annotated[float, Field(ge=0, le=180)] = 15.0
-    amplitude: Annotated[float, Field(ge=0, lt=1)] = 0.1
-    shift: Annotated[float, Field(ge=0, le=0.5)] = 0.05
-    speed: Annotated[float, Field(ge=0, le=1)] = 0.0
+    rotation: Annotated[float, Field(ge=0, le=180)] = 25.0
+    amplitude: Annotated[float, Field(ge=0, lt=1)] = 0.25
+    shift: Annotated[float, Field(ge=0, le=0.5)] = 0.15
+    speed: Annotated[float, Field(ge=0, le=1)] = 0.3
     warp: Annotated[float, Field(ge=0, le=0.2)] = 0.0
     bias: Annotated[float, Field(ge=0, le=1)] = 0.0
     drift: Annotated[float, Field(ge=0, le=1)] = 0.0
@@ -88,21 +88,21 @@ class Settings(_Frozen):
         warmup: epochs of linear rise.
         clip_norm: of the global gradient.
         patience: epochs without a better validation loss before training stops.
-        validation: fraction of the training recordings that choose the best epoch.
+        validation: fraction of the training recordings that choose the best epoch; 0 trains on all and keeps the last.
         class_weight: 0 weighs windows alike, 1 labels alike.
         step_share: share of the loss that answers before the last step have; see `model.step_weights`.
         augmentation: see there.
         seed: of weights, order, dropout, augmentation and splits.
     """
 
-    hidden: Annotated[tuple[Hidden, ...], Field(min_length=1, max_length=2)] = (32,)
-    conv_filters: Annotated[int, Field(ge=0, le=256)] = 0
+    hidden: Annotated[tuple[Hidden, ...], Field(min_length=1, max_length=2)] = (48,)
+    conv_filters: Annotated[int, Field(ge=0, le=256)] = 32
     conv_kernel: Annotated[int, Field(ge=1, le=64)] = 5
     conv_stride: Annotated[int, Field(ge=1, le=16)] = 2
-    pool: Literal["last", "mean", "attention"] = "last"
+    pool: Literal["last", "mean", "attention"] = "attention"
     fused: bool = False
     dense: tuple[Hidden, ...] = ()
-    memory: Annotated[float, Field(ge=0, le=4)] = 0.5
+    memory: Annotated[float, Field(ge=0, le=4)] = 0.0
     dropout: Annotated[float, Field(ge=0, lt=1)] = 0.2
     recurrent_dropout: Annotated[float, Field(ge=0, lt=1)] = 0.0
     label_smoothing: Annotated[float, Field(ge=0, lt=1)] = 0.0
@@ -113,7 +113,7 @@ class Settings(_Frozen):
     warmup: Annotated[int, Field(ge=0)] = 5
     clip_norm: Annotated[float, Field(gt=0)] = 1.0
     patience: Annotated[int, Field(ge=1)] = 40
-    validation: Annotated[float, Field(gt=0, lt=0.5)] = 0.15
+    validation: Annotated[float, Field(ge=0, lt=0.5)] = 0.15
     class_weight: Annotated[float, Field(ge=0, le=1)] = 0.5
     step_share: Annotated[float, Field(ge=0, le=1)] = 0.5
     augmentation: Augmentation = Augmentation()
@@ -158,13 +158,13 @@ class RunConfig(_Frozen):
 
 
 class Epoch(_Frozen):
-    """One line of a history."""
+    """One line of a history; without validation recordings there is no loss or accuracy of them."""
 
     epoch: int
     learning_rate: float
     loss: float
-    validation_loss: float
-    validation_accuracy: float
+    validation_loss: float | None = None
+    validation_accuracy: float | None = None
 
 
 class History(_Frozen):

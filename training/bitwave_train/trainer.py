@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import math
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Iterator, Sequence
 from typing import Any
 
 import keras
@@ -21,6 +21,7 @@ from .settings import Epoch, RunConfig
 
 FloatArray = npt.NDArray[np.float32]
 SHIFTS = 11  # windows per gesture take that is longer than the window
+CHUNK = 32  # batches that are changed at once
 
 
 class Trainer:
@@ -31,7 +32,7 @@ class Trainer:
         self.config = config
         self._settings = config.settings
         keras.utils.set_random_seed(self._settings.seed)
-        self._network = self._build(unroll=True)
+        self._network = self._build()
         self._initial_state = [variable.numpy() for variable in self._network.non_trainable_variables]
         self._optimizer = keras.optimizers.Adam(global_clipnorm=self._settings.clip_norm)
         self._optimizer.build(self._network.trainable_variables)
@@ -40,14 +41,14 @@ class Trainer:
         self._step = tf.function(self._step_eagerly)
         self._logits = tf.function(lambda batch: self._network(batch, training=False)[:, -1], reduce_retracing=True)
 
-    def _build(self, unroll: bool) -> Any:
+    def _build(self) -> Any:
         config = self.config
-        return build_training(config.window, config.channels, len(config.labels), self._settings, unroll)
+        return build_training(config.window, config.channels, len(config.labels), self._settings)
 
     def _reset(self, seed: int) -> None:
         """New weights, and an optimizer and dropout as at the start."""
         keras.utils.set_random_seed(seed)
-        fresh = self._build(unroll=False)
+        fresh = self._build()
         stride = self._settings.conv_stride if self._settings.conv_filters else 1
         remember(fresh, self._settings.memory * self.config.window / stride, np.random.default_rng(seed))
         self._network.set_weights(fresh.get_weights())
@@ -67,7 +68,7 @@ class Trainer:
 
         Args:
             takes: recordings to train on.
-            validation: recordings that choose the best epoch, by their loss.
+            validation: recordings that choose the best epoch, by their loss; without any, the last epoch is kept.
             report: called after each epoch.
             seed: in place of the one of the settings.
         """
@@ -78,40 +79,36 @@ class Trainer:
         pool = Pool(takes, self.config)
         mean, deviation = standardization(pool.windows.samples)
         checked = windows(validation, self.config.labels, self.config.window, self.config.hop)
-        seen = tf.constant(((checked.samples - mean) / deviation).astype(np.float32))
+        seen = tf.constant(((checked.samples - mean) / deviation).astype(np.float32)) if validation else None
         per_epoch = -(-pool.groups // settings.batch)
         history: list[Epoch] = []
         best, best_epoch, best_weights = math.inf, 0, self._network.get_weights()
         for epoch in range(settings.epochs):
             losses = []
-            for step, chosen in enumerate(pool.batches(random)):
+            for step, (raw, targets) in enumerate(pool.batches(random)):
                 self._optimizer.learning_rate.assign(self._rate(epoch + step / per_epoch))
-                raw = augment(
-                    pool.windows.samples[chosen],
-                    pool.movable[chosen],
-                    self.config.channels,
-                    settings.augmentation,
-                    random,
-                    self.config.counts,
-                )
                 batch = ((raw - mean) / deviation).astype(np.float32)
-                targets = pool.windows.classes[chosen].astype(np.int32)
                 losses.append(self._step(tf.constant(batch), tf.constant(targets), tf.constant(pool.weights[targets])))
-            loss, accuracy = self._check(seen, checked)
-            if not math.isfinite(loss):
-                raise UsageError(f"training diverged in epoch {epoch + 1}: the loss is {loss}; lower --learning-rate")
+            mean_loss = float(np.mean([float(value) for value in losses]))
+            loss, accuracy = (None, None) if seen is None else self._check(seen, checked)
+            for value in (mean_loss, loss):
+                if value is not None and not math.isfinite(value):
+                    raise UsageError(
+                        f"training diverged in epoch {epoch + 1}: the loss is {value}; lower --learning-rate"
+                    )
             history.append(
                 Epoch(
                     epoch=epoch,
                     learning_rate=self._rate(float(epoch)),
-                    loss=float(np.mean([float(value) for value in losses])),
+                    loss=mean_loss,
                     validation_loss=loss,
                     validation_accuracy=accuracy,
                 )
             )
             report(history[-1])
-            if loss < best:
-                best, best_epoch, best_weights = loss, epoch, self._network.get_weights()
+            if loss is None or loss < best:
+                best = math.inf if loss is None else loss
+                best_epoch, best_weights = epoch, self._network.get_weights()
             if epoch - best_epoch >= settings.patience:
                 break
         self._network.set_weights(best_weights)
@@ -169,6 +166,7 @@ class Pool:
         shifts = np.unique(np.rint(np.linspace(-largest, largest, SHIFTS)).astype(int)).tolist()
         centred = windows(takes, config.labels, config.window, config.hop)
         self.windows = windows(takes, config.labels, config.window, config.hop, shifts) if largest else centred
+        self._config = config
         self._batch = config.settings.batch
         # Only a background take gives more than one window without shifts.
         background = np.bincount(centred.recording, minlength=len(takes)) > 1
@@ -186,13 +184,34 @@ class Pool:
         weights = (1.0 / np.maximum(counts, 1)) ** config.settings.class_weight
         self.weights: FloatArray = (weights / weights[classes].mean()).astype(np.float32)
 
-    def batches(self, random: np.random.Generator) -> list[npt.NDArray[np.intp]]:
-        """Indices of an epoch's windows in full batches; the first ones fill up the last batch."""
+    def batches(self, random: np.random.Generator) -> Iterator[tuple[FloatArray, npt.NDArray[np.int32]]]:
+        """An epoch's windows, changed at random, in full batches.
+
+        Yields:
+            (batch, steps, channels) raw counts, and the classes.
+        """
+        chosen = self.order(random)
+        for first in range(0, len(chosen), CHUNK):
+            batches = chosen[first : first + CHUNK]
+            flat = batches.ravel()
+            changed = augment(
+                self.windows.samples[flat],
+                self.movable[flat],
+                self._config.channels,
+                self._config.settings.augmentation,
+                random,
+                self._config.counts,
+            )
+            classes = self.windows.classes[flat].astype(np.int32)
+            yield from zip(np.split(changed, len(batches)), np.split(classes, len(batches)), strict=True)
+
+    def order(self, random: np.random.Generator) -> npt.NDArray[np.intp]:
+        """(batches, batch) indices of an epoch's windows; the first ones fill up the last batch."""
         order = random.permutation(self.groups)
         members = [self._members[int(index)] for index in order]
         chosen = np.array([group[random.integers(len(group))] for group in members], np.intp)
         count = -(-len(chosen) // self._batch)
-        return list(np.resize(chosen, count * self._batch).reshape(count, self._batch))
+        return np.resize(chosen, count * self._batch).reshape(count, self._batch)
 
 
 def standardization(samples: npt.NDArray[np.int16]) -> tuple[npt.NDArray[np.float64], npt.NDArray[np.float64]]:

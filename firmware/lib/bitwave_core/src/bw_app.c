@@ -195,10 +195,17 @@ static void recognise_sample(bw_app *app, const int16_t sample[]) {
     }
 }
 
-/* The window for updates closes by itself. */
+enum { SAMPLE_AGE_US = 1000000 };
+
+/* A sample carries the time when it was taken, which may lie before the last tick: for what waits until a time has passed,
+ * the clock never goes back. The window for updates closes by itself. */
 static void set_time(bw_app *app, uint32_t time_us) {
+    const uint32_t back_us = app->now_us - time_us;
     app->time_us = time_us;
-    if (app->allowed && time_us - app->allowed_us >= BW_ALLOW_US) {
+    if (back_us > SAMPLE_AGE_US) {
+        app->now_us = time_us;
+    }
+    if (app->allowed && app->now_us - app->allowed_us >= BW_ALLOW_US) {
         app->allowed = 0;
     }
 }
@@ -232,7 +239,7 @@ void bw_app_lost(bw_app *app, uint32_t samples) {
 
 void bw_app_allow_update(bw_app *app) {
     app->allowed = 1;
-    app->allowed_us = app->time_us;
+    app->allowed_us = app->now_us;
 }
 
 int bw_app_wants_bootloader(const bw_app *app) { return app->bootloader; }

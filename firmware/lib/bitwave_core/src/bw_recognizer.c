@@ -10,6 +10,7 @@
 #include "bw_frontend.h"
 #include "bw_gate.h"
 #include "bw_lanes.h"
+#include "bw_parts.h"
 #include "bw_resampler.h"
 
 static size_t aligned(size_t size) { return (size + BW_ALIGNMENT - 1u) & ~(size_t)(BW_ALIGNMENT - 1u); }
@@ -75,7 +76,9 @@ void bw_recognizer_reset(bw_recognizer *recognizer) {
     recognizer->samples = 0;
     recognizer->wait = 0;
     recognizer->asleep = 0;
-    bw_gate_reset(&recognizer->gate, model);
+    if (BW_GATE) {
+        bw_gate_reset(&recognizer->gate, model);
+    }
 }
 
 /* a += (score - a) / 2^smoothing, Q8.8, rounded down; the first window sets it. */
@@ -137,7 +140,7 @@ static void start_window(bw_recognizer *recognizer) {
         recognizer->next_lane = (uint8_t)(lane + 1u < model->lanes ? lane + 1u : 0u);
         recognizer->until_start = model->hop;
     }
-    recognizer->until_start = (uint16_t)(recognizer->until_start - !model->stateful);
+    recognizer->until_start = (uint16_t)(recognizer->until_start - !bw_is_stateful(model));
 }
 
 /* A window has ended in this lane. A stateful model's next one has begun already: its samples are counted anew, so that
@@ -145,9 +148,9 @@ static void start_window(bw_recognizer *recognizer) {
 static void end_window(bw_recognizer *recognizer, uint32_t lane) {
     const bw_model *model = recognizer->model;
     bw_network_scores(&recognizer->network, lane, recognizer->scores);
-    if (model->stateful) {
+    if (bw_is_stateful(model)) {
         recognizer->remaining[lane] = model->hop;
-        *bw_samples_of(&recognizer->network, lane) -= model->hop;
+        *bw_samples_of(bw_lane(&recognizer->network, lane)) -= model->hop;
     }
 }
 
@@ -172,26 +175,31 @@ static void feed(bw_recognizer *recognizer, const int8_t input[], bw_event *even
     }
 }
 
-/* One sample [channels] of the model's rate; fills in `event` where a window ends with it. */
-static void step(bw_recognizer *recognizer, const int16_t sample[], bw_event *event) {
+/* Whether the network sleeps through a sample. Where it wakes, it has been fed what was kept of its sleep. */
+static int sleeps(bw_recognizer *recognizer, const int16_t sample[], bw_event *event) {
     const bw_model *model = recognizer->model;
     const int8_t *before;
     const int slept = recognizer->asleep;
+    recognizer->asleep = (uint8_t)bw_gate_sleeps(&recognizer->gate, model, sample, recognizer->input);
+    if (slept && !recognizer->asleep) {
+        restart(recognizer);
+        while ((before = bw_gate_take(&recognizer->gate, model)) != NULL) {
+            feed(recognizer, before, event); /* too few to end a window */
+        }
+    }
+    return recognizer->asleep;
+}
+
+/* One sample [channels] of the model's rate; fills in `event` where a window ends with it. */
+static void step(bw_recognizer *recognizer, const int16_t sample[], bw_event *event) {
+    const bw_model *model = recognizer->model;
     for (uint32_t i = 0; i < model->channels; ++i) {
         recognizer->input[i] = bw_scale_count(&model->front_end[i], sample[i], model->input_zero);
     }
     recognizer->wait -= recognizer->wait > 0;
-    recognizer->asleep = model->gate.still > 0 && bw_gate_sleeps(&recognizer->gate, model, sample, recognizer->input);
-    if (recognizer->asleep) {
-        return;
+    if (!bw_has_gate(model) || !sleeps(recognizer, sample, event)) {
+        feed(recognizer, recognizer->input, event);
     }
-    if (slept) {
-        restart(recognizer);
-    }
-    while ((before = bw_gate_take(&recognizer->gate, model)) != NULL) {
-        feed(recognizer, before, event); /* too few to end a window */
-    }
-    feed(recognizer, recognizer->input, event);
 }
 
 void bw_recognizer_push(bw_recognizer *recognizer, const int16_t sample[], bw_event *event) {
@@ -199,7 +207,7 @@ void bw_recognizer_push(bw_recognizer *recognizer, const int16_t sample[], bw_ev
     const int16_t *resampled;
     memset(event, 0, sizeof *event);
     event->sample = recognizer->samples++;
-    if (recognizer->resampler.sensor_mhz == 0) {
+    if (!BW_RESAMPLING || recognizer->resampler.sensor_mhz == 0) {
         step(recognizer, sample, event);
         return;
     }

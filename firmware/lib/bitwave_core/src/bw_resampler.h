@@ -1,4 +1,4 @@
-/* Sensor's rate to model's rate; the formula stands at bw_resampler in bitwave.h. */
+/* Sensor's rate to model's rate; the formula stands at bw_resampler in bitwave/recognizer.h. */
 #ifndef BW_RESAMPLER_H
 #define BW_RESAMPLER_H
 

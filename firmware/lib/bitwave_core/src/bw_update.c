@@ -63,13 +63,13 @@ bw_status bw_update_begin(bw_app *app, uint32_t link, const uint8_t body[], size
     update.crc = load_u32(body + 4);
     memcpy(update.digest, body + 8, BW_DIGEST);
     const int others = is_receiving(app) && app->update_link != link && !same_update(&update, &app->slots.update);
-    if (others && app->time_us - app->update_us < BW_UPDATE_IDLE_US) {
+    if (others && app->now_us - app->update_us < BW_UPDATE_IDLE_US) {
         return BW_BUSY;
     }
     status = bw_slots_begin(&app->slots, &update);
     if (status == BW_OK) {
         app->update_link = (uint8_t)link;
-        app->update_us = app->time_us;
+        app->update_us = app->now_us;
         app->update_status = BW_OK;
         app->update_refused = 0;
         send_update(app, link);
@@ -87,7 +87,7 @@ static bw_status take_chunk(bw_app *app, uint32_t link, uint32_t offset, const u
     if (!is_receiving(app) || app->update_link != link || offset > slots->received) {
         return BW_BAD_STATE;
     }
-    app->update_us = app->time_us;
+    app->update_us = app->now_us;
     const uint32_t known = slots->received - offset;
     return size > known ? bw_slots_write(slots, bytes + known, size - known) : BW_OK;
 }

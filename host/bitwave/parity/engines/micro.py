@@ -75,7 +75,7 @@ class TfliteMicro:
         return Outputs(scores, hidden, cell)
 
     def _invoke(self, window: Int8Array) -> list[Int8Array]:
-        """All outputs for (steps, channels) int8, from the states that there are; after the scores (1, steps, units)."""
+        """All outputs for (steps, channels) int8 from the states that there are: scores, then (1, steps, units)."""
         self._whole.set_input(window[None], 0)
         self._whole.invoke()
         outputs = 1 + len(self._model.lstm) + len(self._layers)
