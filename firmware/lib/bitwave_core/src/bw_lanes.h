@@ -38,6 +38,9 @@ static inline int8_t *bw_hidden_of(const bw_network *network, uint8_t *lane, uin
 /* One lane's step in a layer, whose input parts are in the records. */
 void bw_update_lane(const bw_network *network, uint32_t layer, uint8_t *lane);
 
+/* The same for two lanes, whose weights are then loaded once where the kernels can. */
+void bw_update_both(const bw_network *network, uint32_t layer, uint8_t *even, uint8_t *odd);
+
 /* A branch's convolution takes the channels that it sees of a sample; where there are lanes for whose windows it makes a
  * step now, they are returned, and what it puts out is the network's input. */
 uint32_t bw_convolve(const bw_network *network, uint32_t index, const int8_t sample[], uint32_t lane_mask);

@@ -17,31 +17,6 @@ int bw_network_stepped(const bw_network *network, uint32_t lane, uint32_t layer)
                               bw_model_layer_steps(network->model, layer, samples - 1u);
 }
 
-void bw_update_lane(const bw_network *network, uint32_t layer, uint8_t *lane) {
-    const bw_lstm *lstm = &network->model->lstm[layer];
-    int16_t *cell = bw_cell_of(network, lane, layer);
-    int8_t *hidden = bw_behind(cell, lstm);
-    bw_lstm_product(lstm, &lstm->recurrent, network->biases[layer], hidden, network->records + BW_RECORD_EVEN);
-    bw_lstm_activate(lstm, network->records + BW_RECORD_EVEN, cell, hidden);
-}
-
-/* The same for two lanes, whose weights are then loaded once where the kernels can. */
-static void update_both(const bw_network *network, uint32_t layer, uint8_t *even, uint8_t *odd) {
-#if BW_DSP_LANES > 1
-    const bw_lstm *lstm = &network->model->lstm[layer];
-    if (lstm->packed) {
-        int16_t *cell[2] = {bw_cell_of(network, even, layer), bw_cell_of(network, odd, layer)};
-        int8_t *hidden[2] = {bw_behind(cell[0], lstm), bw_behind(cell[1], lstm)};
-        bw_dsp_product_lanes(&lstm->recurrent, network->biases[layer], hidden[0], hidden[1], network->records);
-        bw_dsp_activate(network->records + BW_RECORD_EVEN, cell[0], hidden[0], &lstm->constants);
-        bw_dsp_activate(network->records + BW_RECORD_INPUT, cell[1], hidden[1], &lstm->constants);
-        return;
-    }
-#endif
-    bw_update_lane(network, layer, even);
-    bw_update_lane(network, layer, odd);
-}
-
 /* A branch's first layer: all lanes share the input parts. */
 static void step_first(const bw_network *network, uint32_t layer, const int8_t input[], uint32_t lane_mask) {
     const bw_lstm *lstm = &network->model->lstm[layer];
@@ -53,9 +28,9 @@ static void step_first(const bw_network *network, uint32_t layer, const int8_t i
             continue;
         }
         if (even != NULL) {
-            update_both(network, layer, even, lane);
+            bw_update_both(network, layer, even, lane);
             even = NULL;
-        } else if (lane_mask != 1u) {
+        } else if (BW_DSP_LANES > 1 && lane_mask != 1u) {
             even = lane;
         } else {
             bw_update_lane(network, layer, lane);
