@@ -82,7 +82,7 @@ int bw_host_classify_batches(const bw_batch *batch, const bw_model *model, void 
 int bw_host_recognizer_start(bw_recognizer *recognizer, const bw_model *model, uint32_t sensor_mhz,
                                        void *arena, size_t size);
 BW_EXPORT size_t bw_host_recognize(bw_recognizer *recognizer, const int16_t *samples, size_t count,
-                                   bw_host_result *results);
+                                   bw_host_result *results, uint32_t *slept);
 BW_EXPORT size_t bw_host_encode(uint8_t *frame, const uint8_t *payload, size_t payload_size);
 BW_EXPORT size_t bw_host_flash_size(void);
 BW_EXPORT void bw_host_flash_start(bw_nor *nor, uint8_t *bytes, uint8_t *writes, uint32_t page_size,
@@ -156,13 +156,16 @@ int bw_host_recognizer_start(bw_recognizer *recognizer, const bw_model *model, u
     return (int)bw_recognizer_init(recognizer, model, sensor_mhz == 0 ? model->rate_mhz : sensor_mhz, arena, size);
 }
 
-/* samples [count][channels]; results has room for every window that ends: at most one per sample. */
-size_t bw_host_recognize(bw_recognizer *recognizer, const int16_t *samples, size_t count, bw_host_result *results) {
+/* samples [count][channels]; results has room for every window that ends: at most one per sample. `slept` becomes more by
+ * the samples that found the network asleep. */
+size_t bw_host_recognize(bw_recognizer *recognizer, const int16_t *samples, size_t count, bw_host_result *results,
+                         uint32_t *slept) {
     const bw_model *model = recognizer->model;
     size_t found = 0;
     for (size_t i = 0; i < count; ++i) {
         bw_event event;
         bw_recognizer_push(recognizer, samples + i * model->channels, &event);
+        *slept += recognizer->asleep;
         if (event.kind == BW_EVENT_NONE) {
             continue;
         }

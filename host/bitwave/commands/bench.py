@@ -78,8 +78,8 @@ def _bench_host(path: Path | None, json: bool) -> None:
         f"  tflite-micro      {found.reference_us:8.1f} us a window",
         f"  core, one by one  {found.single_us:8.1f} us   {found.single_ratio:5.1f} times as fast",
         f"  core, many        {found.batch_us:8.1f} us   {found.batch_ratio:5.1f} times as fast",
-        f"{found.threads} threads: {found.threads_ratio:.2f} times as many windows in the same time; the machine lets "
-        f"them hash {found.machine_ratio:.2f} times as much.",
+        f"{found.threads} threads classify {found.threads_ratio:.2f} times as many in the same time as one; the "
+        f"machine lets them hash {found.machine_ratio:.2f} times as much.",
     ):
         typer.echo(line)
 

@@ -49,11 +49,13 @@ class Recognised(NamedTuple):
         events: the gestures, in order.
         samples: (windows,) uint32, index since the reset of the sensor's sample with which each window ended.
         scores: (windows, classes) int8, of each finished window.
+        slept: how many samples found the network asleep.
     """
 
     events: list[Event]
     samples: npt.NDArray[np.uint32]
     scores: Int8Array
+    slept: int
 
 
 class _Shape(ctypes.Structure):
@@ -92,7 +94,7 @@ _SIGNATURES: dict[str, tuple[Any, tuple[Any, ...]]] = {
         (c_void_p, c_void_p, c_void_p, c_size_t, c_void_p, c_size_t, c_uint32, c_void_p, _POINTERS, _POINTERS),
     ),
     "recognizer_start": (c_int, (c_void_p, c_void_p, c_uint32, c_void_p, c_size_t)),
-    "recognize": (c_size_t, (c_void_p, c_void_p, c_size_t, c_void_p)),
+    "recognize": (c_size_t, (c_void_p, c_void_p, c_size_t, c_void_p, POINTER(c_uint32))),
     "encode": (c_size_t, (c_void_p, c_char_p, c_size_t)),
     "app_start": (c_int, (c_void_p, c_void_p, c_void_p, c_void_p, c_void_p, c_size_t)),
     "app_receive": (None, (c_void_p, c_uint32, c_char_p, c_size_t)),
@@ -260,13 +262,17 @@ class HostStream:
         if raw.dtype != np.int16 or raw.ndim != 2 or raw.shape[1] != self._core.channels:
             raise ModelError(f"samples of {raw.dtype} {raw.shape} do not fit {self._core.channels} int16 channels")
         data = np.ascontiguousarray(raw)
-        parts = [self._push(data[at : at + _CHUNK]) for at in range(0, len(data), _CHUNK)]
+        slept = c_uint32()
+        parts = [self._push(data[at : at + _CHUNK], slept) for at in range(0, len(data), _CHUNK)]
         results = np.concatenate(parts) if parts else np.empty(0, _RESULT)
         gestures = results[results["kind"] == GESTURE]
         events = [Event(int(row["sample"]), int(row["label"]), int(row["score"])) for row in gestures]
-        return Recognised(events, results["sample"].copy(), results["scores"][:, : self._core.classes].copy())
+        scores = results["scores"][:, : self._core.classes].copy()
+        return Recognised(events, results["sample"].copy(), scores, slept.value)
 
-    def _push(self, data: Int16Array) -> npt.NDArray[np.void]:
+    def _push(self, data: Int16Array, slept: c_uint32) -> npt.NDArray[np.void]:
         results = np.zeros(len(data), _RESULT)
-        found = self._library.bw_host_recognize(self._recognizer, data.ctypes.data, len(data), results.ctypes.data)
+        found = self._library.bw_host_recognize(
+            self._recognizer, data.ctypes.data, len(data), results.ctypes.data, ctypes.byref(slept)
+        )
         return results[:found].copy()
