@@ -11,7 +11,7 @@ from ..capture.takes import BOARDS
 from ..errors import LinkError
 from ..links.link import Link, LinkEnd
 from ..links.samples import NO_SENSOR, NO_SENSOR_STEP, SampleReader
-from ..model.image import ABI
+from ..model.image import ABI, ABI_OLDEST
 from ..wire.codec import Frame
 from ..wire.frames import BUILT_IN, NO_FAULT, Counters, Fault, Info
 from ..wire.requests import GetCounters, Stream
@@ -134,6 +134,8 @@ def _ask(link: Link) -> Iterator[Finding]:
 def _firmware(info: Info) -> Finding:
     version = ".".join(map(str, info.firmware))
     text = f"{BOARDS.get(info.board, 'unknown board')}, firmware {version}, image version {info.abi}"
+    if ABI_OLDEST <= info.abi < ABI:
+        return Finding("firmware", "note", f"{text}; some models need version {ABI}", "bitwave flash")
     if info.abi != ABI:
         newer = "update bitwave on this computer" if info.abi > ABI else "bitwave flash"
         return Finding("firmware", "bad", f"{text}; this bitwave makes version {ABI}", newer)
@@ -222,7 +224,7 @@ def _counters(link: Link) -> Iterator[Finding]:
             f"{counters.crc_errors} CRC errors; longest loop {_measured(counters.longest_loop_us, ' us')}, "
             f"cycles per step {_measured(counters.cycles_per_step)}, stack "
             f"{_share(counters.stack_used, counters.stack_bytes)}, arena "
-            f"{_share(counters.arena_used, counters.arena_bytes)}"
+            f"{_share(counters.arena_used, counters.arena_bytes)}{_asleep(counters)}"
         )
         step = "the board was too busy: fewer lanes (a longer hop), or a smaller model" if counters.lost else ""
         yield Finding("counters", "note" if counters.lost else "ok", text, step)
@@ -230,6 +232,10 @@ def _counters(link: Link) -> Iterator[Finding]:
 
 def _measured(value: int, unit: str = "") -> str:
     return f"{value}{unit}" if value else "unmeasured"
+
+
+def _asleep(counters: Counters) -> str:
+    return f", asleep {counters.asleep:.0%} of the time" if counters.slept else ""
 
 
 def _share(used: int, size: int) -> str:
