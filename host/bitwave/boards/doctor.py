@@ -10,7 +10,7 @@ from .. import links
 from ..capture.takes import BOARDS
 from ..errors import LinkError
 from ..links.link import Link, LinkEnd
-from ..links.samples import SampleReader
+from ..links.samples import NO_SENSOR, NO_SENSOR_STEP, SampleReader
 from ..model.image import ABI, ABI_OLDEST
 from ..wire.codec import Frame
 from ..wire.frames import BUILT_IN, NO_FAULT, Counters, Fault, Info
@@ -22,6 +22,11 @@ State = Literal["ok", "note", "bad"]
 
 RATE_TOLERANCE = 0.02  # a board's oscillator is off by less
 LISTEN_S = 2.0
+FAULT_STEPS = {  # bw_fault
+    1: NO_SENSOR_STEP,
+    2: "press reset; if it happens again, the sensor is broken",
+    3: "bitwave deploy the model again; then bitwave flash",
+}
 
 
 @dataclass(frozen=True)
@@ -99,14 +104,21 @@ def _permission(port: str) -> Finding:
 def examine_link(url: str, open_link: Callable[[str], Link] = links.open) -> Examination:
     """Opens a link and asks the board; every fault is a finding."""
     found = Examination(url)
+    step = "bitwave ports lists what is there" if url.startswith("serial:") else ""
     try:
         with open_link(url) as link:
+            step = "bitwave flash puts the bitwave firmware on it" if url.startswith("serial:") else ""
             for finding in _ask(link):
                 found.findings.append(finding)
     except LinkError as error:
-        step = "bitwave flash puts the bitwave firmware on it" if url.startswith("serial:") else ""
         found.findings.append(Finding("link", "bad", str(error), step))
     return found
+
+
+def examine(url: str) -> Examination:
+    """One board by its link; at a port of USB also what stands in the way of opening it."""
+    board = next((board for board in usb.find() if board.link == url), None)
+    return examine_link(url) if board is None else examine_port(board)
 
 
 def _ask(link: Link) -> Iterator[Finding]:
@@ -155,6 +167,9 @@ def _listen(link: Link, info: Info) -> Iterator[Finding]:
         if isinstance(frame.body, Fault):
             faults.append(frame.body)
 
+    if not info.rate_mhz:
+        yield Finding("sensor", "bad", NO_SENSOR, NO_SENSOR_STEP)
+        return
     reader = SampleReader(link, info.channels, note)
     errors = link.errors
     trouble = ""
@@ -168,7 +183,7 @@ def _listen(link: Link, info: Info) -> Iterator[Finding]:
         trouble = str(error)
     for fault in faults:
         if fault.code != NO_FAULT:
-            yield Finding("fault", "bad", fault.text, "press reset; then bitwave flash")
+            yield Finding("fault", "bad", fault.text, FAULT_STEPS.get(fault.code, "press reset; then bitwave flash"))
     if trouble:
         yield Finding("rate", "bad", trouble, "press reset; if it stays, the sensor is broken or not this board's")
         return
