@@ -7,6 +7,7 @@ from dataclasses import dataclass, replace
 from pathlib import Path
 
 from bitwave import __version__
+from bitwave.errors import UsageError
 from bitwave.files import write_whole
 from bitwave.model.metadata import Decision, Metadata
 from bitwave.model.quantmodel import QuantModel
@@ -63,10 +64,11 @@ def with_metadata(
         channels=config.channels,
         counts=config.counts,
         scaling=front_end(source, quantized.input),
-        decision=(defaults or DecisionDefaults()).decision(config.labels, config.window),
+        decision=(defaults or DecisionDefaults()).decision(config.labels, config.view),
         dataset_digest=config.dataset_digest,
+        streaming=config.settings.streaming,
     )
-    return replace(quantized, metadata=metadata)
+    return replace(quantized, steps=config.window, metadata=metadata)
 
 
 def write_run(
@@ -101,10 +103,12 @@ def write_run(
             continue
         known = {*history.train, *history.validation}
         takes = [take for take in dataset.recordings if take.name in known]
-        calibration = windows(takes, config.labels, config.window, config.hop).samples
+        calibration = windows(takes, config.labels, config.view, config.hop).samples
         source = load(part.keras)
         quantized = quantize(source, calibration, options)
         before = None
+        if qat_epochs and config.settings.is_stateful:
+            raise UsageError("a stateful model is quantized without --qat: that trains on windows, each from a reset")
         if qat_epochs:
             from .qat import Plan, fine_tune  # TensorFlow, which post-training quantization needs for reading alone
 
