@@ -167,6 +167,7 @@ class RunConfig(_Frozen):
     """config.json.
 
     Attributes:
+        heard: of a stateful model, whose window is no longer than its hop: samples that calibrate and evaluate it.
         seeds: how often what is held out is trained: with the seed of the settings, the next one, and so on.
     """
 
@@ -181,16 +182,15 @@ class RunConfig(_Frozen):
     counts: CountsScale
     window: Annotated[int, Field(ge=1)]
     hop: Annotated[int, Field(ge=1)]
+    heard: Annotated[int, Field(ge=0)] = 0
     split: Split
     seeds: Annotated[int, Field(ge=1, le=100)] = 1
     settings: Settings
 
     @property
     def view(self) -> int:
-        """Samples of the windows that calibrate and evaluate: a stateful model hears a second of them, hop by hop."""
-        if not self.settings.is_stateful:
-            return self.window
-        return self.window + self.hop * max(0, round((self.rate_hz - self.window) / self.hop))
+        """Samples of the windows that calibrate and evaluate."""
+        return self.heard or self.window
 
     def repeat(self, index: int) -> RunConfig:
         """The same with another seed, for folds and training alike."""

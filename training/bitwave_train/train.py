@@ -73,7 +73,8 @@ def plan(
     if settings.is_stateful:
         window, hop = _stateful_window(dataset.rate_hz, settings, window, hop)
     usual = int(np.median([len(take.samples) for take in dataset.recordings]))
-    window = window or max(1, min(round(DEFAULT_SECONDS * dataset.rate_hz), usual))
+    seen = max(1, min(round(DEFAULT_SECONDS * dataset.rate_hz), usual))
+    window = window or seen
     if hop is not None and hop > window:
         raise UsageError(f"--hop {hop} is longer than the window of {window} samples: gestures would fall between")
     config = RunConfig(
@@ -86,6 +87,7 @@ def plan(
         counts=dataset.counts,
         window=window,
         hop=hop or _usual_hop(window, settings),
+        heard=window + hop * max(0, (seen - window) // hop) if settings.is_stateful and hop else 0,
         split=split or Split(),
         seeds=seeds,
         settings=settings,
