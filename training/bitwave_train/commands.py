@@ -34,12 +34,16 @@ def quantize(
     hold: Annotated[int | None, typer.Option(min=1, max=255, help="Decision: windows that must agree.")] = None,
     smoothing: Annotated[int | None, typer.Option(min=0, max=7, help="Decision: averaging, 0 is none.")] = None,
     refractory: Annotated[float | None, typer.Option(min=0, help="Decision: pause after an event, windows.")] = None,
+    gate: Annotated[float | None, typer.Option(min=0, help="Sleep after so many seconds at rest.")] = None,
+    gate_accel: Annotated[float, typer.Option(min=0, help="Gate: rest is within so many g.")] = 0.1,
+    gate_gyro: Annotated[float, typer.Option(min=0, help="Gate: and within so many degrees per second.")] = 12.0,
+    gate_preroll: Annotated[float, typer.Option(min=0, help="Gate: seconds of rest before a movement.")] = 0.3,
 ) -> None:
     """Write model.tflite beside every Keras model of a run: int8, calibrated on its training recordings."""
     from .backend import prepare
     from .quantize import options
     from .settings import open_run
-    from .tflite_writer import DecisionDefaults, write_run
+    from .tflite_writer import DecisionDefaults, GateDefaults, write_run
 
     chosen = options(activations, percentile, weights)
     usual = DecisionDefaults()
@@ -53,7 +57,8 @@ def quantize(
     opened = open_run(run)
     recordings = _dataset(opened.config, data)
     prepare()
-    for path in write_run(opened, recordings, chosen, decision, qat_epochs if qat else 0):
+    sleep = None if gate is None else GateDefaults(gate, gate_preroll, gate_accel, gate_gyro)
+    for path in write_run(opened, recordings, chosen, decision, qat_epochs if qat else 0, gate=sleep):
         typer.echo(str(path))
 
 

@@ -62,7 +62,7 @@ def predict(config: RunConfig) -> Cost:
     shape = (CALIBRATION_WINDOWS, config.window, len(config.channels))
     raw = random.normal(0, 2000, shape).clip(-32768, 32767).astype(np.int16)
     content = image.build(with_metadata(quantize(source, raw), source, config))
-    lanes = -(-config.window // config.hop)
+    lanes = 1 if config.settings.is_stateful else -(-config.window // config.hop)
     cycles = EmulatedCore(content, "clang").step_cost(lanes).cycles
     return Cost(len(content), HostCore(content).recognizer_bytes, cycles * config.rate_hz)
 

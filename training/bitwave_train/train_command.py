@@ -39,6 +39,8 @@ def train(
     clip_norm: Annotated[float | None, typer.Option(help="Largest norm of the global gradient.")] = None,
     class_weight: Annotated[float | None, typer.Option(help="0 weighs windows alike, 1 labels alike.")] = None,
     step_share: Annotated[float | None, typer.Option(help="Share of the loss that earlier steps have.")] = None,
+    streaming: Annotated[str | None, typer.Option(help="lanes, or stateful: states are carried on.")] = None,
+    unroll: Annotated[int | None, typer.Option(help="With stateful: samples that a gradient goes back.")] = None,
     augment: Annotated[bool, typer.Option(help="Change windows at random; 0 switches one change off.")] = True,
     rotation: Annotated[float | None, typer.Option(help="Augmentation: sensor frame, degrees.")] = None,
     amplitude: Annotated[float | None, typer.Option(help="Augmentation: amplitude, relative.")] = None,
@@ -92,6 +94,8 @@ def train(
             "clip_norm": clip_norm,
             "class_weight": class_weight,
             "step_share": step_share,
+            "streaming": streaming,
+            "unroll": unroll,
             "damaged": damaged,
             "seed": seed,
             "augmentation": {
