@@ -15,6 +15,8 @@ from bitwave.errors import RecordingError, UsageError
 from bitwave.exchange.columns import STANDARD_GRAVITY, Units, cut, read_columns
 from bitwave.exchange.seglearn import MEMBER, read_watch
 from bitwave.recordings import dataset
+from bitwave.recordings.streams import load_streams
+from bitwave.synth.wrist import Interval
 from support import need_data
 
 SIX = "--columns aX,aY,aZ,gX,gY,gZ --accel-unit m/s2 --gyro-unit rad/s".split()
@@ -178,3 +180,33 @@ def test_a_pickle_that_would_run_code_is_refused(tmp_path: Path, monkeypatch: py
         read_watch(tmp_path / "empty.whl")
     with pytest.raises(RecordingError, match="does not hold"):
         read_watch(watch(tmp_path / "part.whl", {"X": []}))
+
+
+def test_whole_files_become_continuous_recordings_with_their_segments(
+    tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    values = np.random.default_rng(1).normal(0, 0.1, (50, 3)) + [0, 0, 1]
+    for name in ("one", "two"):
+        rows = [",".join(f"{value:.4f}" for value in row) for row in values]
+        (tmp_path / f"{name}.csv").write_text("\n".join(("x,y,z", *rows)) + "\n")
+        values = values[::-1]
+    table = tmp_path / "segments.txt"
+    table.write_text("file,person,label,start,end\none.csv,A,Go_Up,30,40\none.csv,A,down,5,12\ntwo.csv,A,down,1,50\n")
+    out = tmp_path / "out"
+
+    def bring(*words: str) -> int:
+        options = ("--out", out, "--rate", "50", "--columns", "x,y,z", "--segments", table, "--streams")
+        return command(tmp_path, *options, *words)
+
+    assert bring() == 0
+    first, second = load_streams(out)
+    assert (first.recording.participant, len(first.recording.samples)) == ("a", 50)
+    assert first.segments == (Interval("down", 5, 12), Interval("go-up", 30, 40))
+    assert second.segments == (Interval("down", 1, 50),)
+    assert not list(out.glob("*.csv"))  # no takes
+    assert bring() == RecordingError.exit_code
+    assert "choose another --session" in capsys.readouterr().err
+    assert bring("--session", "s02", "--window", "9") == UsageError.exit_code
+    table.write_text("file,person,label,start,end\none.csv,a,down,5,12\none.csv,b,down,15,22\n")
+    assert bring("--session", "s03") == RecordingError.exit_code
+    assert "one.csv is of a and of b" in capsys.readouterr().err

@@ -133,6 +133,7 @@ class RunConfig(_Frozen):
     """config.json.
 
     Attributes:
+        streams: whether the takes are cut from continuous recordings, as `bitwave.recordings.streams` says.
         seeds: how often what is held out is trained: with the seed of the settings, the next one, and so on.
     """
 
@@ -141,6 +142,7 @@ class RunConfig(_Frozen):
     dataset: str
     dataset_digest: str
     damaged: Damaged = "refuse"
+    streams: bool = False
     labels: tuple[Name, ...]
     channels: tuple[Name, ...]
     rate_hz: float

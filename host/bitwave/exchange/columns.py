@@ -119,16 +119,44 @@ def segments(
         if name not in files:
             files[name] = units.convert(read_columns(_find(folder, table, number, name), columns))
         values = files[name]
-        try:
-            start, end = int(row["start"]), int(row["end"])
-        except ValueError as error:
-            raise RecordingError(f"{table}, line {number}: start and end must be whole numbers") from error
-        if not 0 <= start < end <= len(values):
-            raise RecordingError(
-                f"{table}, line {number}: rows {start} to {end} are not within the {len(values)} rows of {name}"
-            )
+        start, end = _rows_of(table, number, row, len(values), name)
         who = row.get("participant") or row.get("person") or participant
         yield Stream(row["label"], who, cut(values, start, end, window))
+
+
+@dataclass(frozen=True, eq=False)
+class Segmented:
+    """A whole file of one participant, (samples, 3 or 6) in g and degree/s, and its segments (label, start, end)."""
+
+    participant: str
+    values: Values
+    segments: tuple[tuple[str, int, int], ...]
+
+
+def segmented(folder: Path, table: Path, columns: Sequence[str], units: Units, participant: str) -> Iterator[Segmented]:
+    """The files that a list of segments names, whole, in its order; arguments and errors as for `segments`."""
+    rows: dict[str, list[tuple[int, dict[str, str]]]] = {}
+    for number, row in _rows(table, SEGMENT_COLUMNS):
+        rows.setdefault(row["file"], []).append((number, row))
+    for name, mine in rows.items():
+        values = units.convert(read_columns(_find(folder, table, mine[0][0], name), columns))
+        people = {row.get("participant") or row.get("person") or participant for _, row in mine}
+        if len(people) > 1:
+            raise RecordingError(f"{table}: {name} is of {' and of '.join(sorted(people))}: a recording is of one")
+        found = [(row["label"], *_rows_of(table, number, row, len(values), name)) for number, row in mine]
+        yield Segmented(people.pop(), values, tuple(sorted(found, key=lambda segment: segment[1])))
+
+
+def _rows_of(table: Path, number: int, row: dict[str, str], length: int, name: str) -> tuple[int, int]:
+    try:
+        start, end = int(row["start"]), int(row["end"])
+    except ValueError as error:
+        raise RecordingError(f"{table}, line {number}: start and end must be whole numbers") from error
+    if not 0 <= start < end <= length:
+        raise RecordingError(
+            f"{table}, line {number}: rows {start} to {end} are not within the {length} rows of {name}"
+        )
+    return start, end
 
 
 def _find(folder: Path, table: Path, number: int, name: str) -> Path:

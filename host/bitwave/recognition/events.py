@@ -88,8 +88,8 @@ def opened(engine: str, model: QuantModel) -> Recogniser:
     ]
 
 
-def replay(recogniser: Recogniser, recording: Recording, metadata: Metadata) -> Replayed:
-    """Recognises a recording; raises `RecordingError` where its channels or scale are not the model's."""
+def check_fits(recording: Recording, metadata: Metadata) -> None:
+    """Raises `RecordingError` where a recording's channels or scale are not the model's."""
     ours, theirs = recording.channels, metadata.channels
     # A model of somebody else's may name its channels as it likes; the same names in another order are a mistake.
     if len(ours) != len(theirs) or (ours != theirs and set(ours) == set(theirs)):
@@ -101,6 +101,11 @@ def replay(recogniser: Recogniser, recording: Recording, metadata: Metadata) -> 
             f"{recording.name} has {recording.counts.accel_lsb_per_g:g} counts per g, the model was trained with "
             f"{metadata.counts.accel_lsb_per_g:g}: import it again in that scale"
         )
+
+
+def replay(recogniser: Recogniser, recording: Recording, metadata: Metadata) -> Replayed:
+    """Recognises a recording; raises `RecordingError` where its channels or scale are not the model's."""
+    check_fits(recording, metadata)
     begun = time.perf_counter()
     events = [
         Event(event.sample + first, event.label, event.score)
