@@ -12,7 +12,8 @@ import pytest
 
 from bitwave import cli
 from bitwave.errors import RecordingError, UsageError
-from bitwave.exchange.columns import STANDARD_GRAVITY, Units, cut, read_columns
+from bitwave.exchange.columns import Units, cut, read_columns
+from bitwave.exchange.physical import STANDARD_GRAVITY
 from bitwave.exchange.seglearn import MEMBER, read_watch
 from bitwave.recordings import dataset
 from bitwave.recordings.streams import load_streams
@@ -84,11 +85,11 @@ def test_a_window_about_a_segment() -> None:
     [
         ([*SIX], "--rate is missing"),
         (["--columns", "aX,aY", "--rate", 50], "--columns names 2"),
-        (["--columns", "aX,aY,aW", "--rate", 50], "column aW is missing in the header"),
-        (["--columns", "aX,aY,marker", "--rate", 50], "line 2, marker: 'x' is not a number"),
+        (["--columns", "aX,aY,aW", "--accel-unit", "g", "--rate", 50], "column aW is missing in the header"),
+        (["--columns", "aX,aY,marker", "--accel-unit", "g", "--rate", 50], "line 2, marker: 'x' is not a number"),
         ([*SIX, "--accel-unit", "ft", "--rate", 50], "--accel-unit ft: choose g or mg or m/s2"),
         ([*SIX, "--rate", 50, "--accel-lsb", 0], "--accel-lsb is above 0"),
-        (["--columns", "t,aY,aZ", "--rate", 50], "of the samples are beyond"),
+        (["--columns", "t,aY,aZ", "--accel-unit", "g", "--rate", 50], "of the samples are beyond"),
         ([*SIX, "--rate", 50, "--slice", 99], "there is no take to import"),
         (["--rate", 50, "--average", 2], "go with --columns"),
     ],
@@ -195,7 +196,19 @@ def test_whole_files_become_continuous_recordings_with_their_segments(
     out = tmp_path / "out"
 
     def bring(*words: str) -> int:
-        options = ("--out", out, "--rate", "50", "--columns", "x,y,z", "--segments", table, "--streams")
+        options = (
+            "--out",
+            out,
+            "--rate",
+            50,
+            "--columns",
+            "x,y,z",
+            "--accel-unit",
+            "g",
+            "--segments",
+            table,
+            "--streams",
+        )
         return command(tmp_path, *options, *words)
 
     assert bring() == 0
@@ -210,3 +223,18 @@ def test_whole_files_become_continuous_recordings_with_their_segments(
     table.write_text("file,person,label,start,end\none.csv,a,down,5,12\none.csv,b,down,15,22\n")
     assert bring("--session", "s03") == RecordingError.exit_code
     assert "one.csv is of a and of b" in capsys.readouterr().err
+
+
+def test_units_are_told_and_axes_turned(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    write_stream(tmp_path / "in")
+    words = (tmp_path / "in", "--out", tmp_path / "out", "--rate", 50)
+    assert command(*words, "--columns", "aX,aY,aZ,gX,gY,gZ") == UsageError.exit_code
+    assert "the files do not say the unit: --accel-unit g or mg or m/s2" in capsys.readouterr().err
+    assert command(*words, "--columns", "aX,aY,aZ,gX,gY,gZ", "--accel-unit", "m/s2") == UsageError.exit_code
+    assert "--gyro-unit dps or mdps or rad/s" in capsys.readouterr().err
+    assert command(*words, *SIX, "--axes", "x,y,-z") == UsageError.exit_code
+    assert "mirrors the frame" in capsys.readouterr().err
+    assert command(*words, *SIX) == 0 and command(*words, *SIX, "--axes", "z,x,y", "--session", "s02") == 0
+    plain, turned = sorted(dataset.load(tmp_path / "out").recordings, key=lambda take: take.session)
+    assert np.array_equal(turned.samples, plain.samples[:, [2, 0, 1, 5, 3, 4]])
+    assert plain.samples[1, 2] == 8192 and turned.samples[1, 0] == 8192

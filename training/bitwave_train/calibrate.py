@@ -104,10 +104,11 @@ def _calibrated(
         raise ModelError(f"{heard.model} has no bitwave metadata: export it with --labels first")
     choice = calibrate(choose_on, metadata, false_per_hour)
     people = tuple(sorted({_who(trace) for trace in choose_on}))
-    return Calibrated(heard.model, heard.seed, choice, people, _score(report_on, choice.chosen.decision))
+    return Calibrated(heard.model, heard.seed, choice, people, score_with(report_on, choice.chosen.decision))
 
 
-def _score(traces: Sequence[Trace], decision: Decision) -> Score:
+def score_with(traces: Sequence[Trace], decision: Decision) -> Score:
+    """The score of traces with a decision of their own."""
     found = Search(traces, decision.fires).events(decision)
     return sum((trace.score(said) for trace, said in zip(traces, found, strict=True)), Score())
 

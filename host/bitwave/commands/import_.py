@@ -17,8 +17,11 @@ def import_(
     out: Annotated[Path, typer.Option(help="Folder of the data set; made where missing.")],
     rate: Annotated[float, typer.Option(help="Sample rate in Hz, which CSV files do not carry (LSM9DS1: 119).")] = 0.0,
     columns: Annotated[str, typer.Option(help="Columns of ax,ay,az[,gx,gy,gz]; without: Arduino's IMU_Capture.")] = "",
-    accel_unit: Annotated[str, typer.Option(help="With --columns: g, mg or m/s2.")] = "g",
-    gyro_unit: Annotated[str, typer.Option(help="With --columns: dps or rad/s.")] = "dps",
+    accel_unit: Annotated[str, typer.Option(help="With --columns: g, mg or m/s2; files do not say it.")] = "",
+    gyro_unit: Annotated[str, typer.Option(help="With six --columns: dps, mdps or rad/s.")] = "",
+    axes: Annotated[
+        str, typer.Option(help="With --columns: the file's axes that are canonical x,y,z, like y,-x,z.")
+    ] = "x,y,z",
     accel_lsb: Annotated[float, typer.Option(help="Counts of 1 g; 4096 reaches 8 g.")] = 8192.0,
     gyro_lsb: Annotated[float, typer.Option(help="Counts of 1 degree/s.")] = 16.384,
     segments: Annotated[Path | None, typer.Option(help="CSV of takes: file,label,start,end[,participant].")] = None,
@@ -60,7 +63,9 @@ def import_(
         raise UsageError(f"--columns names {len(names)}: 3 of acceleration, or 3 and 3 of angular rate")
     if segments and slices:
         raise UsageError("--segments and --slice exclude each other: choose one")
-    units = Units(accel_unit, gyro_unit)
+    units = Units(accel_unit, gyro_unit, axes)
+    if not watch:
+        units.check(len(names))
     facts: dict[str, Any] = {
         "session": session,
         "counts": CountsScale(accel_lsb_per_g=accel_lsb, gyro_lsb_per_dps=gyro_lsb),

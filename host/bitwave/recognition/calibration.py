@@ -1,10 +1,12 @@
 """Choosing a decision: recall against false activations per hour on calibration participants.
 
-Of all decisions with at most the false activations per hour that were asked for, the one with the highest F1 of events
-is taken: first from a grid over one threshold for all classes, smoothing, margin, hold and refractory time; then the
-thresholds go their own ways, class by class, as long as that gains. Where several do equally well, the middle one of
-their thresholds stands farthest from where it would be worse. Where none does as asked, the one with the fewest false
-activations is taken, and the choice says so.
+Of all decisions with at most the false activations per hour that were asked for, the best one is taken. What is best
+must hold for people who are not there: the worth of a decision is the mean of the calibration participants' F1 of
+events, and of the lowest among them, ``(mean + min) / 2``. First comes a grid over one threshold for all classes,
+smoothing, margin, hold and refractory time, where neighbours in threshold count too, since a peak of one alone is luck;
+then the thresholds go their own ways, class by class, as long as that gains. Where several do equally well, the middle
+one stands farthest from where it would be worse. Where none does as asked, the one with the fewest false activations is
+taken, and the choice says so.
 """
 
 from __future__ import annotations
@@ -26,6 +28,7 @@ HOLDS = np.array((1, 2, 3, 4, 6))
 SMOOTHINGS = (0, 1, 2)
 REFRACTORY_S = (0.4, 0.7, 1.0, 1.5)
 MAX_REFRACTORY = 65535
+NEIGHBOURS = 2  # on either side
 MOVES = 40  # single thresholds that may be changed, one after the other
 
 Floats = npt.NDArray[np.float64]
@@ -67,24 +70,41 @@ def calibrate(traces: Sequence[Trace], metadata: Metadata, false_per_hour: float
     Raises:
         UsageError: there are no gestures or no background to choose on.
     """
-    search = Search(traces, metadata.decision.fires)
-    if not search.gestures or search.background_s <= 0:
+    people = _People(traces, metadata.decision.fires)
+    if not people.gestures or people.background_s <= 0:
         raise UsageError("the calibration streams need gestures and time without any: record both")
     points: list[Point] = []
-    best: tuple[tuple[float, float], Settings, int] | None = None
+    best: tuple[float, Settings, int] | None = None
     for smoothing in SMOOTHINGS:
         settings = _grid(smoothing, metadata)
-        outcome = search.run(settings)
-        worth = _worth(outcome, false_per_hour)
-        index = _middle(worth, settings)
-        key = (float(worth[index]), float(outcome.recall[index]))
-        if best is None or key > best[0]:
-            best = key, settings, index
-        points += _front(settings, outcome, metadata.decision.fires)
+        outcomes = people.run(settings)
+        worth = _worth(outcomes, false_per_hour)
+        smooth = np.where(worth < 0, worth, _among_neighbours(np.maximum(worth, 0.0)))
+        index = int(smooth.argmax())
+        if best is None or smooth[index] > best[0]:
+            best = float(smooth[index]), settings, index
+        points += _front(settings, outcomes, metadata.decision.fires)
     assert best is not None
-    settings, outcome, index = _own_ways(search, best[1], best[2], false_per_hour)
-    chosen = _point(settings, outcome, index, metadata.decision.fires)
+    settings, outcomes = _own_ways(people, best[1], best[2], false_per_hour)
+    chosen = _point(settings, outcomes, 0, metadata.decision.fires)
     return Choice(chosen, _curve(points), chosen.false_per_hour <= false_per_hour)
+
+
+class _People:
+    """The calibration participants' searches, one each."""
+
+    def __init__(self, traces: Sequence[Trace], fires: tuple[bool, ...]) -> None:
+        names = sorted({trace.stream.recording.participant for trace in traces})
+        self.searches = [
+            Search([trace for trace in traces if trace.stream.recording.participant == name], fires) for name in names
+        ]
+        self.firing = np.flatnonzero(fires)
+        self.gestures = sum(search.gestures for search in self.searches)
+        self.background_s = sum(search.background_s for search in self.searches)
+
+    def run(self, settings: Settings) -> list[Outcome]:
+        """The outcome of every setting for each of them."""
+        return [search.run(settings) for search in self.searches]
 
 
 def _grid(smoothing: int, metadata: Metadata) -> Settings:
@@ -94,53 +114,42 @@ def _grid(smoothing: int, metadata: Metadata) -> Settings:
     return Settings(smoothing, np.tile(threshold[:, None], (1, len(metadata.labels))), margin, hold, wait)
 
 
-def _worth(outcome: Outcome, most: float) -> Floats:
-    """F1 where the rate is kept; else below zero, the less the more often it fires."""
-    rate = outcome.false_per_hour
-    worth: Floats = np.where(rate <= most, outcome.f1, -rate)
+def _worth(outcomes: Sequence[Outcome], most: float) -> Floats:
+    """The module's worth where the rate is kept; else below zero, the less the more often it fires."""
+    rate = sum(outcomes[1:], outcomes[0]).false_per_hour
+    found = np.array([outcome.f1 for outcome in outcomes if outcome.gestures])
+    worth: Floats = np.where(rate <= most, (found.mean(axis=0) + found.min(axis=0)) / 2.0, -rate)
     return worth
 
 
-def _middle(worth: Floats, settings: Settings) -> int:
-    """Of the best ones with the same other parameters, the one with the middle threshold."""
-    best = np.flatnonzero(worth == worth.max())
-    first = best[0]
-    alike = [
-        index
-        for index in best.tolist()
-        if (settings.margin[index], settings.hold[index], settings.refractory[index])
-        == (settings.margin[first], settings.hold[first], settings.refractory[first])
-    ]
-    return int(alike[len(alike) // 2])
+def _among_neighbours(worth: Floats) -> Floats:
+    """Mean over the thresholds around each of the grid's, the outermost ones repeated."""
+    grid = worth.reshape(len(THRESHOLDS), -1)
+    wider = np.pad(grid, ((NEIGHBOURS, NEIGHBOURS), (0, 0)), mode="edge")
+    found: Floats = np.mean([wider[at : at + len(grid)] for at in range(2 * NEIGHBOURS + 1)], axis=0).ravel()
+    return found
 
 
-def _own_ways(search: Search, settings: Settings, index: int, most: float) -> tuple[Settings, Outcome, int]:
-    """Changes single thresholds while that gains; returns settings of which one is the result."""
-    current = Settings(
-        settings.smoothing, settings.thresholds[[index]], *(v[[index]] for v in
-        (settings.margin, settings.hold, settings.refractory)),
-    )  # fmt: skip
-    outcome = search.run(current)
-    classes = np.flatnonzero(search.fires)
+def _own_ways(people: _People, settings: Settings, index: int, most: float) -> tuple[Settings, list[Outcome]]:
+    """Changes single thresholds of one of the settings while that gains; returns what it became, alone."""
+    current = settings.only(index)
+    outcomes = people.run(current)
+    label = np.repeat(people.firing, len(THRESHOLDS))
     for _ in range(MOVES):
-        tried = np.repeat(current.thresholds, len(classes) * len(THRESHOLDS), axis=0)
-        which = np.repeat(classes, len(THRESHOLDS))
-        tried[np.arange(len(tried)), which] = np.tile(THRESHOLDS, len(classes))
-        several = Settings(current.smoothing, tried, *(np.repeat(v, len(tried)) for v in
-                           (current.margin, current.hold, current.refractory)))  # fmt: skip
-        found = search.run(several)
-        worth = _worth(found, most)
-        if worth.max() <= _worth(outcome, most)[0]:
+        tried = current.repeated(len(label))
+        tried.thresholds[np.arange(len(label)), label] = np.tile(THRESHOLDS, len(people.firing))
+        worth = _worth(people.run(tried), most)
+        if worth.max() <= _worth(outcomes, most)[0]:
             break
         best = np.flatnonzero(worth == worth.max())
-        same = best[which[best] == which[best[0]]]
-        chosen = int(same[len(same) // 2])
-        current = Settings(current.smoothing, tried[[chosen]], current.margin, current.hold, current.refractory)
-        outcome = search.run(current)
-    return current, outcome, 0
+        alike = best[label[best] == label[best[0]]]
+        current = tried.only(int(alike[len(alike) // 2]))
+        outcomes = people.run(current)
+    return current, outcomes
 
 
-def _point(settings: Settings, outcome: Outcome, index: int, fires: tuple[bool, ...]) -> Point:
+def _point(settings: Settings, outcomes: Sequence[Outcome], index: int, fires: tuple[bool, ...]) -> Point:
+    outcome = sum(outcomes[1:], outcomes[0])
     return Point(
         settings.decision(index, fires),
         float(outcome.recall[index]),
@@ -149,13 +158,14 @@ def _point(settings: Settings, outcome: Outcome, index: int, fires: tuple[bool, 
     )
 
 
-def _front(settings: Settings, outcome: Outcome, fires: tuple[bool, ...]) -> list[Point]:
+def _front(settings: Settings, outcomes: Sequence[Outcome], fires: tuple[bool, ...]) -> list[Point]:
     """Settings that no other of these beats in both recall and rate, by rate."""
+    outcome = sum(outcomes[1:], outcomes[0])
     order = np.lexsort((-outcome.recall, outcome.false_per_hour))
     found: list[Point] = []
     for index in order.tolist():
         if not found or outcome.recall[index] > found[-1].recall:
-            found.append(_point(settings, outcome, index, fires))
+            found.append(_point(settings, [outcome], index, fires))
     return found
 
 

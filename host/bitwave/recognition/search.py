@@ -50,6 +50,16 @@ class Settings:
             fires=fires,
         )
 
+    def only(self, index: int) -> Settings:
+        """One of them, alone."""
+        rest = (values[[index]] for values in (self.margin, self.hold, self.refractory))
+        return Settings(self.smoothing, self.thresholds[[index]], *rest)
+
+    def repeated(self, count: int) -> Settings:
+        """A single one, as often."""
+        rest = (np.repeat(values, count) for values in (self.margin, self.hold, self.refractory))
+        return Settings(self.smoothing, np.repeat(self.thresholds, count, axis=0), *rest)
+
     @classmethod
     def of(cls, decision: Decision) -> Settings:
         """A single one."""
@@ -72,6 +82,17 @@ class Outcome:
     repeated: Ints
     wrong: Ints
     false: Ints
+
+    def __add__(self, other: Outcome) -> Outcome:
+        """Both together, for the same settings."""
+        return Outcome(
+            self.gestures + other.gestures,
+            self.background_s + other.background_s,
+            self.hits + other.hits,
+            self.repeated + other.repeated,
+            self.wrong + other.wrong,
+            self.false + other.false,
+        )
 
     @property
     def events(self) -> Ints:

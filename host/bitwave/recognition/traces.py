@@ -1,6 +1,9 @@
 """Score traces: what a model's network says about a stream, window by window, before any decision.
 
 They are computed once by the C core; `bitwave.recognition.search` then tries decisions on them.
+
+An event counts until half a second after its gesture. A recording that ends sooner would hide it, so the stream goes on
+that long with its last sample; rows behind the recording's end count on.
 """
 
 from __future__ import annotations
@@ -17,7 +20,7 @@ from ..model.image import build
 from ..model.metadata import Metadata
 from ..model.quantmodel import QuantModel
 from ..recordings.streams import Stream
-from .event_score import Score, score
+from .event_score import GRACE_S, Score, score
 from .events import check_fits, stretches
 
 BREAK = 1 << 20  # model samples between two stretches: longer than any refractory time
@@ -80,6 +83,8 @@ class Tracer:
         events: list[Said] = []
         at = 0
         for first, samples in stretches(recording):
+            if first + len(samples) == len(recording.samples):
+                samples = np.concatenate((samples, np.repeat(samples[-1:], round(GRACE_S * recording.rate_hz), axis=0)))
             found = self._core.events(samples, recording.rate_hz)
             count = len(found.samples)
             rows.append(found.samples.astype(np.int64) + first)
