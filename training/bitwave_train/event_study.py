@@ -44,7 +44,7 @@ BEGIN, END = "<!-- events -->", "<!-- /events -->"
 MOVED: dict[str, Any] = {"amplitude": 0.4, "rotation": 45.0, "speed": 0.5, "warp": 0.08}
 NETWORK: dict[str, Any] = {
     "conv_filters": 16, "conv_kernel": 5, "conv_stride": 2, "hidden": [32], "pool": "last", "validation": 0.0,
-    "step_share": 0.0, "label_smoothing": 0.05, "streams": True, "augmentation": MOVED,
+    "step_share": 0.0, "label_smoothing": 0.05, "memory": 0.5, "dropout": 0.2, "streams": True, "augmentation": MOVED,
 }  # fmt: skip
 UHH: dict[str, Any] = {**NETWORK, "window": 32, "hop": 2, "epochs": 60, "batch": 64}
 UHH_FALSE_PER_HOUR = 60.0  # the recordings are 9 minutes beside gestures: one in all of a participant's is 30 per hour
@@ -53,10 +53,13 @@ WRIST: dict[str, Any] = {
     "augmentation": {"amplitude": 0.25, "rotation": 20.0, "speed": 0.2},
 }  # fmt: skip
 WRIST_FALSE_PER_HOUR = 1.0
-LEARNERS = tuple(f"p{number:02d}" for number in range(1, 13))
-CALIBRATORS = tuple(f"p{number:02d}" for number in range(21, 27))
-STRANGERS = tuple(f"p{number:02d}" for number in range(41, 49))
 QUIET = ("idle", "unknown")
+# Numbers of participants, movements of everything, and movements without a gesture, each about three seconds long.
+WEARERS: dict[str, tuple[Sequence[int], int, int]] = {
+    "learn": (range(1, 13), 64, 48),
+    "choose": (range(21, 27), 64, 240),
+    "report": (range(41, 49), 64, 160),
+}
 
 
 def bring_uhh(root: Path, out: Path) -> None:
@@ -66,11 +69,11 @@ def bring_uhh(root: Path, out: Path) -> None:
     import_continuous(files, out, rate_hz=33.0, session="s01", counts=WIDE_RANGE)
 
 
-def wear(out: Path, participants: Sequence[str], movements: int, quiet: int) -> None:
-    """Streams of the virtual wrist: one of everything, one without any gesture."""
-    for who in participants:
+def wear(out: Path, participants: Sequence[int], movements: int, quiet: int) -> None:
+    """Streams of the virtual wrist: session s01 of everything, s02 without any gesture."""
+    for seed in participants:
+        who = f"p{seed:02d}"
         for number, (count, labels) in enumerate(((movements, synth.LABELS), (quiet, QUIET)), start=1):
-            seed = int(who[1:])
             made = synth.stream(synth.random_plan(count, labels, seed), who, f"s{number:02d}", seed)
             take = Recording(
                 "stream", who, f"s{number:02d}", 1, even_times(len(made.samples), made.rate_hz), made.samples,
@@ -147,25 +150,24 @@ def wrist(work: Path, pictures: Path, changes: dict[str, Any], say: Say) -> dict
     from .calibrate import calibrate_one, check_core, score_with, write_decision
     from .unseen import hear_model
 
-    for name, people, movements, quiet in (
-        ("learn", LEARNERS, 64, 48), ("choose", CALIBRATORS, 64, 240), ("report", STRANGERS, 64, 160),
-    ):  # fmt: skip
+    for name, worn in WEARERS.items():
         if not (work / "wrist" / name).is_dir():
-            wear(work / "wrist" / name, people, movements, quiet)
+            wear(work / "wrist" / name, *worn)
     data = work / "wrist" / "learn"
     run = trained(load_streams(data), data, work / "wrist-run", read_options(None, {**WRIST, **changes}), say)
     model = run.deployable.tflite
+    calibrators, strangers = ([f"p{seed:02d}" for seed in WEARERS[name][0]] for name in ("choose", "report"))
     both = [stream for name in ("choose", "report") for stream in load_streams(work / "wrist" / name)]
     heard = hear_model(model, both)
-    found = calibrate_one(heard, CALIBRATORS, WRIST_FALSE_PER_HOUR)
+    found = calibrate_one(heard, calibrators, WRIST_FALSE_PER_HOUR)
     decision = found.choice.chosen.decision
     write_decision(model, model, decision)
-    strangers = [trace for trace in heard.traces if trace.stream.recording.participant in STRANGERS]
-    check_core(model, strangers)
-    score = score_with(strangers, decision)
+    told = [trace for trace in heard.traces if trace.stream.recording.participant in strangers]
+    check_core(model, told)
+    score = score_with(told, decision)
     draw_calibration(pictures / "wrist-calibration.png", found.choice, WRIST_FALSE_PER_HOUR, found.reported)
     draw_score(pictures / "wrist.png", score, "the virtual wrist, people whom nothing was trained or chosen on")
-    quiet_s = sum(t.stream.recording.duration_s for t in strangers if t.stream.recording.session == "s02")
+    quiet_s = sum(t.stream.recording.duration_s for t in told if t.stream.recording.session == "s02")
     return {
         "decision": decision.model_dump(mode="json"), "hours_without_gestures": round(quiet_s / 3600.0, 3),
         **score.summary(), "board": _board(model),
