@@ -168,6 +168,7 @@ class RunConfig(_Frozen):
 
     Attributes:
         heard: of a stateful model, whose window is no longer than its hop: samples that calibrate and evaluate it.
+        streams: whether the takes are cut from continuous recordings, as `bitwave.recordings.streams` says.
         seeds: how often what is held out is trained: with the seed of the settings, the next one, and so on.
     """
 
@@ -176,6 +177,7 @@ class RunConfig(_Frozen):
     dataset: str
     dataset_digest: str
     damaged: Damaged = "refuse"
+    streams: bool = False
     labels: tuple[Name, ...]
     channels: tuple[Name, ...]
     rate_hz: float
