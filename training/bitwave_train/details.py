@@ -12,7 +12,7 @@ import numpy.typing as npt
 from bitwave import simulator, tflite
 from bitwave.errors import BitwaveError, ImageError, ModelError
 from bitwave.model import image
-from bitwave.model.quantmodel import GATES, QuantModel
+from bitwave.model.quantmodel import QuantModel
 from bitwave.recordings.dataset import Dataset
 from bitwave.recordings.windowing import windows
 
@@ -32,18 +32,22 @@ class LayerStrain:
     """One LSTM layer over the steps of a window.
 
     Attributes:
-        gates: (4, steps) share of pre-activations outside of Q3.12.
+        gates: (4, steps) share of pre-activations at a limit of Q3.12.
+        gate_use: (4, steps) largest pre-activation as a share of what Q3.12 holds.
+        cell: (steps,) share of cells at a limit of int16.
+        cell_use: (steps,) largest cell as a share of the int16 range.
         hidden: (steps,) share of hidden values at a limit of int8.
+        hidden_use: (steps,) share of the int8 codes between the smallest and the largest hidden value.
         cell_drift: (steps,) root mean square of int8 minus float cell, relative to that of the float cell of all steps.
-        cell_use: share of the int16 range that the largest cell takes.
-        hidden_use: share of the int8 codes between the smallest and the largest hidden value.
     """
 
     gates: Array
+    gate_use: Array
+    cell: Array
+    cell_use: Array
     hidden: Array
+    hidden_use: Array
     cell_drift: Array
-    cell_use: float
-    hidden_use: float
 
 
 @dataclass(frozen=True, eq=False)
@@ -103,19 +107,19 @@ def _strain(
     cells = run(source, source.standardize(raw)).cell
     found = []
     for layer, lstm, real in zip(trace.layers, model.lstm, cells, strict=True):
-        pre = layer.preactivations  # (n, steps, 4, hidden), as the gates' order
-        axis = pre.shape.index(len(GATES), 2)
-        limits = np.moveaxis((pre == -32768) | (pre == 32767), axis, 0)
-        drift = layer.cell * 2.0**lstm.cell_exponent - real
+        pre = layer.preactivations.astype(np.int32)  # (n, steps, 4, hidden)
+        cell, hidden = layer.cell.astype(np.int32), layer.hidden.astype(np.int32)
+        drift = cell * 2.0**lstm.cell_exponent - real
         size = float(np.sqrt(np.square(real).mean())) or 1.0
-        hidden = layer.hidden
         found.append(
             LayerStrain(
-                gates=limits.mean(axis=(1, 3)),
+                gates=((pre == -32768) | (pre == 32767)).mean(axis=(0, 3)).T,
+                gate_use=np.abs(pre).max(axis=(0, 3)).T / 32768,
+                cell=((cell == -32768) | (cell == 32767)).mean(axis=(0, 2)),
+                cell_use=np.abs(cell).max(axis=(0, 2)) / 32768,
                 hidden=((hidden == -128) | (hidden == 127)).mean(axis=(0, 2)),
+                hidden_use=(hidden.max(axis=(0, 2)) - hidden.min(axis=(0, 2)) + 1) / 256,
                 cell_drift=np.sqrt(np.square(drift).mean(axis=(0, 2))) / size,
-                cell_use=float(np.abs(layer.cell.astype(np.int64)).max()) / 32768,
-                hidden_use=(int(hidden.max()) - int(hidden.min()) + 1) / 256,
             )
         )
     return tuple(found)
