@@ -188,20 +188,21 @@ def worst(details: Sequence[Detail], count: int = WORST) -> list[tuple[Detail, i
 
 def board_cost(path: Path) -> dict[str, str]:
     """Image, RAM and cycles of a model by name, or why one is not known."""
-    from bitwave.core.host import HostCore
-    from bitwave.emulator.engine import EmulatedCore
+    from .cost import CLOCK_HZ, measure
 
     model = tflite.read_model(path)
     try:
-        content = image.build(model)
+        found = {"image": f"{len(image.build(model)):,} bytes"}
     except ImageError as error:
         return {"image": str(error)}
-    found = {"image": f"{len(content):,} bytes"}
     try:
-        found["RAM"] = f"{HostCore(content).recognizer_bytes:,} bytes"
-        lanes = model.metadata.lanes if model.metadata else 1
-        cycles = EmulatedCore(content, "clang").step_cost(lanes).cycles
-        found[f"Cortex-M4 cycles per step, {lanes} lanes"] = f"{cycles:,.0f}"
+        cost = measure(model)
     except BitwaveError as error:
-        found["cycles"] = str(error)
-    return found
+        return {**found, "cycles": str(error)}
+    load = f"{cost.cycles_per_second / CLOCK_HZ:.1%} of {CLOCK_HZ // 10**6} MHz"
+    return {
+        **found,
+        "RAM": f"{cost.ram_bytes:,} bytes",
+        "windows in flight": str(model.metadata.lanes if model.metadata else 1),
+        "Cortex-M4 cycles per second": f"{cost.cycles_per_second:,.0f}, {load}",
+    }
