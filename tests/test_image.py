@@ -54,7 +54,7 @@ def test_constants_are_those_of_the_header() -> None:
 def test_status_texts_are_those_of_the_header() -> None:
     entries = re.findall(r'X\(BW_\w+, (\d+), "(.+)"\)', STATUSES)
     assert [int(number) for number, _ in entries] == list(range(len(entries)))
-    assert len(entries) == 21
+    assert len(entries) == 22
     assert [core.status_text(int(number)) for number, _ in entries] == [text for _, text in entries]
     assert core.status_text(200) == "unknown status"
 

@@ -12,7 +12,7 @@
 
 namespace {
 
-enum : uint32_t { NEW_SAMPLES = 1, SAMPLER_STACK = 4096, BLE_STACK = 6144 };
+enum : uint32_t { NEW_SAMPLES = 1, SAMPLER_STACK = 4096, BLE_STACK = 8192 };
 
 constexpr uint32_t IDLE_MS = 20;
 constexpr uint32_t OPEN_MS = 4; /* how long a command over USB may wait */

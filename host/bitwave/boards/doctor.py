@@ -10,7 +10,7 @@ from .. import links
 from ..capture.takes import BOARDS
 from ..errors import LinkError
 from ..links.link import Link, LinkEnd
-from ..links.samples import SampleReader
+from ..links.samples import NO_SENSOR, NO_SENSOR_STEP, SampleReader
 from ..model.image import ABI
 from ..wire.codec import Frame
 from ..wire.frames import BUILT_IN, NO_FAULT, Counters, Fault, Info
@@ -22,6 +22,11 @@ State = Literal["ok", "note", "bad"]
 
 RATE_TOLERANCE = 0.02  # a board's oscillator is off by less
 LISTEN_S = 2.0
+FAULT_STEPS = {  # bw_fault
+    1: NO_SENSOR_STEP,
+    2: "press reset; if it happens again, the sensor is broken",
+    3: "bitwave deploy the model again; then bitwave flash",
+}
 
 
 @dataclass(frozen=True)
@@ -153,6 +158,9 @@ def _listen(link: Link, info: Info) -> Iterator[Finding]:
         if isinstance(frame.body, Fault):
             faults.append(frame.body)
 
+    if not info.rate_mhz:
+        yield Finding("sensor", "bad", NO_SENSOR, NO_SENSOR_STEP)
+        return
     reader = SampleReader(link, info.channels, note)
     errors = link.errors
     trouble = ""
@@ -166,7 +174,7 @@ def _listen(link: Link, info: Info) -> Iterator[Finding]:
         trouble = str(error)
     for fault in faults:
         if fault.code != NO_FAULT:
-            yield Finding("fault", "bad", fault.text, "press reset; then bitwave flash")
+            yield Finding("fault", "bad", fault.text, FAULT_STEPS.get(fault.code, "press reset; then bitwave flash"))
     if trouble:
         yield Finding("rate", "bad", trouble, "press reset; if it stays, the sensor is broken or not this board's")
         return

@@ -48,7 +48,7 @@ def deploy(
         typer.echo(json.dumps(told | _model(done.info)))
         return
     if not done.sent and done.began_at == done.size:
-        console.print(f"{link} runs this model: {_names(done.info)}")
+        console.print(f"{link} runs this model already: {_names(done.info)}")
         return
     resumed = f", {done.began_at} were there already" if done.began_at else ""
     console.print(

@@ -92,9 +92,9 @@ void bw_pool_reset(const bw_branch *branch, uint32_t units, void *kept);
 void bw_pool_push(const bw_branch *branch, uint32_t units, uint32_t step, uint32_t steps, const int8_t hidden[],
                   void *kept);
 
-/* The vector [units] of `step` steps; `hidden` is the state after the last; scratch holds as many bytes as steps. */
-void bw_pool_run(const bw_branch *branch, const bw_lstm *layer, uint32_t step, uint32_t steps, const int8_t hidden[],
-                 const void *kept, int8_t scratch[], int8_t vector[]);
+/* The vector [units] of `step` steps, if it is not the last hidden state; scratch holds as many bytes as steps. */
+void bw_pool_run(const bw_branch *branch, const bw_lstm *layer, uint32_t step, uint32_t steps, const void *kept,
+                 int8_t scratch[], int8_t vector[]);
 
 /* BW_POOL_ATTENTION's part of them. scores [steps], states [steps][units]; weights [steps] is scratch. */
 void bw_attention_push(const bw_branch *branch, uint32_t units, uint32_t step, const int8_t hidden[], int8_t states[],

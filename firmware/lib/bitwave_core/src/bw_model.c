@@ -21,11 +21,13 @@
 
 #include "bw_kernels.h"
 #include "bw_layers.h"
+#include "bw_parts.h"
 
 enum {
     HEADER_SIZE = 56,
     CRC_AT = 12,
     FLAG_SOFTMAX = 1,
+    MAX_BRANCHES = 4, /* of an image, whatever this build can run */
     MAGIC = 0x4D495742 /* "BWIM" */
 };
 
@@ -80,13 +82,13 @@ static int read_front_end(bw_reader *reader, bw_model *model) {
 
 static int read_answer(bw_reader *reader, bw_model *model) {
     uint32_t hidden = 0;
-    for (uint32_t i = 0; i < model->layers; ++i) {
+    for (uint32_t i = 0; i < bw_layers(model); ++i) {
         hidden += model->lstm[i].hidden;
     }
     model->answer_input = bw_read_array(reader, (uint32_t)model->answer_steps * model->channels, 1);
     model->answer_hidden = bw_read_array(reader, hidden, 1);
     model->answer_scores = bw_read_array(reader, model->classes, 1);
-    for (uint32_t i = 0; i < model->branches; ++i) {
+    for (uint32_t i = 0; i < bw_branches(model); ++i) {
         reader->failed |= model->answer_steps < model->branch[i].kernel;
     }
     return !reader->failed && model->answer_steps <= model->window;
@@ -108,6 +110,7 @@ static int read_content(bw_reader *reader, bw_model *model) {
     model->input_zero = bw_read_i8(reader);
     model->answer_steps = bw_read_u8(reader);
     const uint16_t reserved = bw_read_u16(reader);
+    reader->left_out = model->branches > BW_MAX_BRANCHES && model->branches <= MAX_BRANCHES;
     model->has_softmax = (flags & FLAG_SOFTMAX) != 0;
     if (reserved != 0 || (flags & ~FLAG_SOFTMAX) != 0 || model->window < 1 || model->window > BW_MAX_STEPS ||
         model->branches < 1 || model->branches > BW_MAX_BRANCHES || model->dense_layers < 1 ||
@@ -124,7 +127,7 @@ bw_status bw_model_open(bw_model *model, const void *image, size_t size) {
     if (size < HEADER_SIZE || size > INT32_MAX || (uintptr_t)image % BW_ALIGNMENT != 0) {
         return BW_IMAGE_SIZE;
     }
-    bw_reader reader = {image, (uint32_t)size, 0, 0};
+    bw_reader reader = {image, (uint32_t)size, 0, 0, 0};
     if (bw_read_u32(&reader) != MAGIC) {
         return BW_IMAGE_MAGIC;
     }
@@ -141,7 +144,7 @@ bw_status bw_model_open(bw_model *model, const void *image, size_t size) {
     }
     if (!read_content(&reader, model)) {
         memset(model, 0, sizeof *model);
-        return BW_IMAGE_CONTENT;
+        return reader.left_out ? BW_LEFT_OUT : BW_IMAGE_CONTENT;
     }
     model->image = reader.image;
     model->size = reader.size;
@@ -150,15 +153,15 @@ bw_status bw_model_open(bw_model *model, const void *image, size_t size) {
 
 uint32_t bw_model_layer_steps(const bw_model *model, uint32_t layer, uint32_t samples) {
     uint32_t branch = 0;
-    while (layer >= (uint32_t)model->branch[branch].first_layer + model->branch[branch].layers) {
+    while (layer > bw_last_layer(&model->branch[branch])) {
         ++branch;
     }
     return bw_branch_steps(&model->branch[branch], samples);
 }
 
 uint32_t bw_model_most_steps(const bw_model *model) {
-    for (uint32_t i = 0; i < model->branches; ++i) {
-        if (model->branch[i].pool != BW_POOL_LAST) {
+    for (uint32_t i = 0; i < bw_branches(model); ++i) {
+        if (bw_pool_of(&model->branch[i]) != BW_POOL_LAST) {
             return model->window;
         }
     }

@@ -6,6 +6,7 @@
 #include <string.h>
 
 #include "bw_frontend.h"
+#include "bw_parts.h"
 #include "bw_resampler.h"
 
 static size_t aligned(size_t size) { return (size + BW_ALIGNMENT - 1u) & ~(size_t)(BW_ALIGNMENT - 1u); }
@@ -155,7 +156,7 @@ void bw_recognizer_push(bw_recognizer *recognizer, const int16_t sample[], bw_ev
     const int16_t *resampled;
     memset(event, 0, sizeof *event);
     event->sample = recognizer->samples++;
-    if (recognizer->resampler.sensor_mhz == 0) {
+    if (!BW_RESAMPLING || recognizer->resampler.sensor_mhz == 0) {
         step(recognizer, sample, event);
         return;
     }
