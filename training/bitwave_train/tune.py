@@ -197,8 +197,12 @@ def run(study: Study, opened: optuna.Study, trials: int, url: str, report: Calla
             _run(study, opened, trials, report)
         finished = opened.get_trials(deepcopy=False, states=[TrialState.COMPLETE])
         over = [trial.user_attrs["over"] for trial in opened.get_trials(deepcopy=False) if "over" in trial.user_attrs]
-    except _STORAGE_ERRORS as error:
-        raise LinkError(_unreachable(url, error)) from error
+    except (*_STORAGE_ERRORS, UnboundLocalError) as error:
+        # Optuna 5.0 trips over a name of its own while it handles a storage that is gone.
+        fault = _storage_fault(error)
+        if fault is None:
+            raise
+        raise LinkError(_unreachable(url, fault)) from error
     if not finished:
         raise RecordingError(f"no candidate of {len(over)} was within the budget (the last: {(over or ['none'])[-1]})")
 
@@ -250,6 +254,13 @@ def _masked(url: str) -> str:
     """Without the password."""
     before, at, after = url.rpartition("@")
     return f"{before.rsplit(':', 1)[0] if before.count(':') > 1 else before}{at}{after}"
+
+
+def _storage_fault(error: BaseException | None) -> Exception | None:
+    """The storage's error that this one is, or came from."""
+    while error is not None and not isinstance(error, _STORAGE_ERRORS):
+        error = error.__cause__ or error.__context__
+    return error
 
 
 def _unreachable(url: str, error: Exception) -> str:
