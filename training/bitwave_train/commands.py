@@ -69,6 +69,10 @@ def evaluate(
     streams: Annotated[Path | None, typer.Option(help="With --events: recordings with named segments.")] = None,
     picture: Annotated[Path | None, typer.Option(help="With --events: draw the score to this PNG.")] = None,
     html: Annotated[Path | None, typer.Option("--report", help="Write a self-contained HTML report too.")] = None,
+    baselines: Annotated[
+        bool, typer.Option("--baselines", help="Beside it a 1-D CNN and MiniRocket, trained.")
+    ] = False,
+    converter: Annotated[bool, typer.Option("--converter", help="Beside it int8 by TensorFlow's converter.")] = False,
     as_json: Annotated[bool, typer.Option("--json", help="Print the result as one JSON document.")] = False,
 ) -> None:
     """Compare float with int8 on the recordings that were held out; with --events, score events of whole streams."""
@@ -86,15 +90,26 @@ def evaluate(
 
     from rich.console import Console
 
+    from . import baselines as company
+    from . import converter as foreign
     from . import evaluate as evaluation
     from . import report
     from .backend import prepare
     from .settings import open_run
 
+    if baselines:
+        company.require()
+    if converter:
+        foreign.require()
     opened = open_run(run)
     recordings = _dataset(opened.config, data)
     prepare()
     comparisons = evaluation.evaluate(opened, recordings)
+    notes = Console(stderr=True)
+    if converter:
+        comparisons = foreign.beside(opened, recordings, comparisons, notes.print)
+    if baselines:
+        comparisons = company.beside(opened, recordings, comparisons, notes.print)
     if html is not None:
         _write_report(html, opened, recordings, comparisons)
     if as_json:
