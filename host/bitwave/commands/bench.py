@@ -108,7 +108,8 @@ def _print_rows(out: Console, model: QuantModel, found: Bench) -> None:
         )  # fmt: skip
     out.print(table)
     for index, reason in enumerate(found.why_plain):
-        chosen = "packed weights: Cortex-M4 DSP kernels" if reason is None else f"portable kernels, because {reason}"
+        meets = "Cortex-M4 DSP kernels, because its weights could be packed: it meets all of their conditions"
+        chosen = meets if reason is None else f"portable kernels, because {reason}"
         out.print(f"LSTM layer {index + 1}: {chosen}", highlight=False)
 
 
