@@ -1,130 +1,113 @@
-"""Training on streams: what must be known when, states that are carried, and a model that parity takes."""
+"""Windows of continuous recordings: what they are called, and which ones training takes."""
 
 from __future__ import annotations
 
 import dataclasses
+from collections import Counter
 from pathlib import Path
 
 import numpy as np
 import pytest
 
-import training_data
-from bitwave import tflite
-from bitwave.errors import UsageError
-from bitwave.parity.comparison import compare
-from bitwave.parity.windows import mixed_windows
-from bitwave.tflite import build as tflite_build
-from bitwave_train import train
-from bitwave_train.evaluate import evaluate
-from bitwave_train.options import read_options
-from bitwave_train.settings import Augmentation, RunConfig, Settings, Split
-from bitwave_train.streams import Streams, mark
-from bitwave_train.tflite_writer import GateDefaults, write_run
-from support import need
+from bitwave import synth
+from bitwave.errors import RecordingError
+from bitwave.recordings.recording import Recording, even_times, write
+from bitwave.recordings.segments import corrections, write_segments
+from bitwave.recordings.session import Gap
+from bitwave.recordings.streams import LEFT_OUT, Stream, load_streams, training_takes, window_labels
+from bitwave.recordings.windowing import BACKGROUND
+from bitwave.synth.wrist import Interval
 
-STATEFUL = Settings(
-    hidden=(5,), conv_filters=0, pool="last", streaming="stateful", unroll=20, epochs=2, warmup=1, dropout=0.0
-)
-CONV = STATEFUL.model_copy(update={"conv_filters": 6, "conv_kernel": 4, "conv_stride": 2})
+WINDOW, RATE = 40, 100.0
 
 
-def config(settings: Settings, people: int = 2) -> RunConfig:
-    return train.plan(training_data.dataset(people=people), Path("data"), settings)
+def called(segments: list[Interval], length: int = 600) -> list[str]:
+    """For each row what the window that ends with it is called; "" is left out."""
+    labels, found = window_labels(segments, length, WINDOW, RATE)
+    return ["" if index == LEFT_OUT else labels[index] for index in found.tolist()]
 
 
-def test_the_window_goes_on_where_the_last_one_ended() -> None:
-    plain, conv = config(STATEFUL), config(CONV)
-    assert (plain.window, plain.hop, plain.view) == (5, 5, 20)
-    assert (conv.window, conv.hop, conv.view) == (6, 4, 18)
-    data = training_data.dataset()
-    for window, hop in ((9, 5), (None, 3)):
-        with pytest.raises(UsageError, match="hears every sample once: the hop is a multiple of the stride, 2"):
-            train.plan(data, Path("data"), CONV, window, hop)
+def test_a_window_is_called_by_the_share_of_a_gesture_that_it_holds() -> None:
+    names = called([Interval("wave", 100, 120)])
+    assert names[:39] == [""] * 39 and set(names[39:100]) == {"idle"}
+    # 20 rows long: 15 of them are three quarters, 10 are half.
+    assert set(names[100:110]) == {"unknown"} and set(names[110:114]) == {""}
+    assert set(names[114:145]) == {"wave"}  # row 145: the window begins with 106, 14 rows are left
+    assert set(names[145:149]) == {""} and set(names[149:159]) == {"unknown"} and set(names[159:]) == {"idle"}
 
 
-@pytest.mark.parametrize(
-    "change, why",
-    [
-        ({"pool": "mean"}, "no window to pool over: pool mean must give way to last"),
-        ({"pool": "attention"}, "pool attention must give way"),
-        ({"recurrent_dropout": 0.1}, "without recurrent_dropout"),
-        ({"conv_filters": 4, "conv_kernel": 2, "conv_stride": 3}, "a kernel of its stride, 3, or more"),
-    ],
-)
-def test_architectures_that_cannot_be_stateful_are_refused(change: dict[str, object], why: str) -> None:
-    with pytest.raises(UsageError, match=why):
-        read_options(None, {"streaming": "stateful", **change})
-    assert read_options(None, {"streaming": "stateful"}).settings.pool == "last"
+def test_a_gesture_longer_than_the_window_is_called_from_three_quarters_of_a_window_on() -> None:
+    names = called([Interval("shake", 100, 300)])
+    assert names[128] == "" and set(names[129:310]) == {"shake"} and names[310] == ""
 
 
-def test_a_gesture_counts_from_its_middle_and_background_nearly_throughout() -> None:
-    plan = config(STATEFUL)
-    samples = np.zeros((100, 6), np.int16)
-    samples[40:51, 0] = 5000
-    take = dataclasses.replace(training_data.take("left", 1), samples=samples)
-    found = mark(take, plan)
-    assert found.target == plan.labels.index("left")
-    assert np.flatnonzero(found.weights)[[0, -1]].tolist() == [46, 75] and found.weights[60] == 1
-    idle = mark(dataclasses.replace(take, label="idle"), plan)
-    assert np.flatnonzero(idle.weights)[0] == 13 and set(idle.weights[13:]) == {1.0}
+def test_a_gesture_is_called_no_longer_than_an_event_of_it_counts() -> None:
+    _, names = window_labels([Interval("wave", 400, 410)], 600, 300, RATE)
+    assert np.flatnonzero(names == 0)[[0, -1]].tolist() == [407, 459]  # 8 of 10 rows, then half a second
+    _, names = window_labels([Interval("wave", 100, 110)], 600, 300, RATE)
+    assert not (names == 0).any()  # the first window ends too late for it
 
 
-@pytest.mark.parametrize("settings", [STATEFUL, CONV])
-def test_stretches_follow_one_another_and_ask_for_the_newest_sample(settings: Settings) -> None:
-    data = training_data.dataset(people=2)
-    streams = Streams(data.recordings, config(settings))
-    parts = list(streams.stretches(np.random.default_rng(1), Augmentation.none()))
-    assert streams.rows == 4 and len(parts) > 3
-    overlap, stride = settings.overlap, settings.stride
-    for before, after in zip(parts, parts[1:], strict=False):
-        np.testing.assert_array_equal(before[0][:, 20:], after[0][:, :overlap])
-    samples = np.concatenate([part[0][:, :20] for part in parts], axis=1)
-    targets = np.concatenate([part[1] for part in parts], axis=1)
-    assert targets.shape[1] == len(parts) * 20 // stride
-    wanted = {
-        tuple(sample): take.target for take in streams.takes for sample in take.samples.astype(np.float32).tolist()
-    }
-    for row in range(streams.rows):
-        for step in range(targets.shape[1] - overlap):
-            newest = samples[row, step * stride + overlap + stride - 1]
-            assert wanted[tuple(newest.tolist())] == targets[row, step]
+def test_neighbours_and_other_movements() -> None:
+    names = called([Interval("wave", 100, 120), Interval("chop", 125, 145), Interval("unknown", 300, 320)])
+    assert names[122] == "wave" and names[144] == "chop" and names[138] in ("", "wave")
+    assert set(names[300:359]) == {"unknown"} and names[299] == names[359] == "idle"
+    assert called([Interval("idle", 100, 200)])[150] == "idle"
 
 
-def test_carried_states_are_those_of_one_long_run() -> None:
-    need("tensorflow")
-    import keras
-
-    from bitwave_train.blocklstm import BlockLstm, CarryingLstm
-
-    source = np.random.default_rng(2).normal(size=(3, 40, 4)).astype(np.float32)
-    whole, carrying = BlockLstm(5, return_sequences=True), CarryingLstm(5, return_sequences=True)
-    wanted = whole(source).numpy()
-    inputs = keras.Input(batch_shape=(3, 10, 4))
-    network = keras.Model(inputs, carrying(inputs))
-    carrying.cell.set_weights(whole.get_weights())
-    for _ in range(2):
-        parts = [network(source[:, at : at + 10]).numpy() for at in range(0, 40, 10)]
-        np.testing.assert_array_equal(np.concatenate(parts, axis=1), wanted)
-        carrying.forget()
+def recorded(number: int = 1, participant: str = "p01", gaps: tuple[Gap, ...] = ()) -> Stream:
+    made = synth.stream(["wave", "unknown", "chop", "idle", "wave"], participant, seed=number, rate_hz=RATE)
+    times = even_times(len(made.samples), RATE)
+    recording = Recording("stream", participant, "s01", number, times, made.samples, RATE, gaps=gaps)
+    return Stream(recording, made.intervals)
 
 
-@pytest.mark.parametrize("settings", [STATEFUL, CONV])
-def test_a_stateful_run_becomes_a_model_that_parity_takes(settings: Settings, tmp_path: Path) -> None:
-    need("tensorflow", "tflite_micro")
-    data = training_data.dataset(people=2)
-    split = Split(kind="hold-out", by="participant", participants=("p02",))
-    planned = train.plan(data, tmp_path, settings, split=split)
-    run = train.train(data, planned, tmp_path / "run")
-    (path,) = write_run(run, data, gate=GateDefaults(still_s=0.5))
-    model = tflite.read_model(path)
-    metadata = model.metadata
-    assert metadata is not None and metadata.is_stateful and metadata.lanes == 1
-    assert (model.steps, metadata.window, metadata.hop) == (planned.window, planned.window, planned.hop)
-    assert metadata.gate is not None and metadata.gate.still == 25 and metadata.gate.preroll == planned.window - 1
-    assert tflite_build.write(model) == path.read_bytes()
-    report = compare(path.read_bytes(), mixed_windows(model, 4), ("tflite-micro", "simulator", "core-host"))
-    assert not report.failures and not report.absent
-    (compared,) = evaluate(run, data)
-    assert compared.windows == 18 and 0 <= compared.int8.accuracy <= 1
-    with pytest.raises(UsageError, match="without --qat"):
-        list(write_run(run, data, qat_epochs=1))
+def test_takes_hold_windows_of_their_label_alone() -> None:
+    stream = recorded()
+    labels, names = window_labels(stream.segments, len(stream.recording.samples), WINDOW, RATE)
+    takes = training_takes([stream], WINDOW, 8).recordings
+    counts = Counter(take.label for take in takes)
+    assert counts["wave"] == 2 * 3 and counts["chop"] == 3 and counts["idle"] > 10 and counts["unknown"] > 5
+    waves = set()
+    for take in takes:
+        first = int(np.searchsorted(stream.recording.time_us, take.time_us[0]))
+        ends = range(first + WINDOW - 1, first + len(take.samples))
+        assert np.array_equal(take.samples, stream.recording.samples[first : ends.stop])
+        if take.label in BACKGROUND:
+            assert len(take.samples) == WINDOW + 8
+            assert {labels[names[end]] for end in (ends[0], ends[-1])} == {take.label}
+        else:
+            assert {labels[names[end]] for end in ends} == {take.label}
+            waves |= set(ends) if take.label == "wave" else set()
+    assert waves == set(np.flatnonzero(names == labels.index("wave")).tolist())
+
+
+def test_a_gap_is_in_no_take() -> None:
+    middle = recorded().segments[0].end
+    whole, gappy = (
+        training_takes([recorded()], WINDOW, 8),
+        training_takes([recorded(gaps=(Gap(after=middle, lost=4),))], WINDOW, 8),
+    )
+    assert len(gappy.recordings) < len(whole.recordings)
+    assert not any(take.gaps for take in gappy.recordings)
+    with pytest.raises(RecordingError, match="no stream holds a window of 99999"):
+        training_takes([recorded()], 99999, 8)
+
+
+def test_streams_are_read_with_their_segments(tmp_path: Path) -> None:
+    folder = tmp_path / "data" / "streams"
+    stream = recorded()
+    write(folder, synth.session_facts("p01", rate_hz=RATE), [stream.recording])
+    path = folder / f"{stream.recording.name}.csv"
+    with pytest.raises(RecordingError, match="has no segments yet: run bitwave segment"):
+        load_streams(tmp_path / "data")
+    write_segments(corrections(path), [dataclasses.replace(stream.segments[0], label="?"), *stream.segments[1:]])
+    with pytest.raises(RecordingError, match="have no name yet"):
+        load_streams(folder)
+    corrections(path).unlink()
+    write_segments(corrections(path), stream.segments)
+    for given in (tmp_path / "data", folder):
+        (found,) = load_streams(given)
+        assert found.segments == stream.segments and np.array_equal(found.recording.samples, stream.recording.samples)
+    with pytest.raises(RecordingError, match="holds no continuous recording"):
+        load_streams(tmp_path)

@@ -63,25 +63,53 @@ def quantize(
 
 
 def evaluate(
-    run: RunFolder,
+    run: Annotated[Path, typer.Argument(help="Folder of the run; with --events also a .tflite.")],
     data: DataFolder = None,
+    events: Annotated[bool, typer.Option("--events", help="Events in continuous recordings, by the C core.")] = False,
+    streams: Annotated[Path | None, typer.Option(help="With --events: recordings with named segments.")] = None,
+    picture: Annotated[Path | None, typer.Option(help="With --events: draw the score to this PNG.")] = None,
     html: Annotated[Path | None, typer.Option("--report", help="Write a self-contained HTML report too.")] = None,
+    baselines: Annotated[
+        bool, typer.Option("--baselines", help="Beside it a 1-D CNN and MiniRocket, trained.")
+    ] = False,
+    converter: Annotated[bool, typer.Option("--converter", help="Beside it int8 by TensorFlow's converter.")] = False,
     as_json: Annotated[bool, typer.Option("--json", help="Print the result as one JSON document.")] = False,
 ) -> None:
-    """Compare float with int8 on the recordings that were held out."""
+    """Compare float with int8 on the recordings that were held out; with --events, score events of whole streams."""
     import json
+
+    from bitwave.errors import UsageError
+
+    if events:
+        if html is not None:
+            raise UsageError("--events draws a --picture; --report goes with windows")
+        _evaluate_events(run, streams or data, picture, as_json)
+        return
+    if streams or picture:
+        raise UsageError("--streams and --picture go with --events")
 
     from rich.console import Console
 
+    from . import baselines as company
+    from . import converter as foreign
     from . import evaluate as evaluation
     from . import report
     from .backend import prepare
     from .settings import open_run
 
+    if baselines:
+        company.require()
+    if converter:
+        foreign.require()
     opened = open_run(run)
     recordings = _dataset(opened.config, data)
     prepare()
     comparisons = evaluation.evaluate(opened, recordings)
+    notes = Console(stderr=True)
+    if converter:
+        comparisons = foreign.beside(opened, recordings, comparisons, notes.print)
+    if baselines:
+        comparisons = company.beside(opened, recordings, comparisons, notes.print)
     if html is not None:
         _write_report(html, opened, recordings, comparisons)
     if as_json:
@@ -90,6 +118,40 @@ def evaluate(
         console = Console()
         for table in report.tables(comparisons):
             console.print(table)
+
+
+def _evaluate_events(path: Path, streams: Path | None, picture: Path | None, as_json: bool) -> None:
+    import json
+
+    from rich.console import Console
+
+    from bitwave.errors import UsageError
+    from bitwave.recognition.event_picture import draw_score
+    from bitwave.recognition.event_score import Score
+    from bitwave.recognition.event_tables import tables
+    from bitwave.recordings.streams import load_streams
+
+    from . import unseen
+    from .settings import open_run
+
+    if path.is_file():
+        if streams is None:
+            raise UsageError("a model alone does not know its recordings: give --streams FOLDER")
+        heard = [unseen.hear_model(path, load_streams(streams))]
+    else:
+        opened = open_run(path)
+        heard = unseen.hear_run(opened, load_streams(streams or Path(opened.config.dataset)))
+    found = unseen.scores(heard)
+    total = sum(found.values(), Score())
+    if picture is not None:
+        draw_score(picture, total, f"events of {path}")
+    if as_json:
+        seeds = {str(seed): score.summary() for seed, score in found.items()}
+        typer.echo(json.dumps({**total.summary(), "seeds": seeds} if len(seeds) > 1 else total.summary()))
+        return
+    console = Console()
+    for table in tables(total):
+        console.print(table)
 
 
 def _write_report(path: Path, run: Run, recordings: Dataset, comparisons: list[Comparison]) -> None:
@@ -110,5 +172,8 @@ def _write_report(path: Path, run: Run, recordings: Dataset, comparisons: list[C
 
 def _dataset(config: RunConfig, data: Path | None) -> Dataset:
     from bitwave.recordings import dataset
+    from bitwave.recordings.streams import load_streams, training_takes
 
+    if config.streams:
+        return training_takes(load_streams(data or Path(config.dataset)), config.window, config.hop)
     return dataset.load(data or Path(config.dataset), config.damaged)

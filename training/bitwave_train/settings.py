@@ -7,6 +7,7 @@ Layout of a run::
     model.tflite       the same, quantized
     post-training.tflite  with quantize --qat: the same without that training, to compare
     history.json       loss, validation loss and accuracy per epoch, and which recordings trained and validated it
+    baselines.json     with evaluate --baselines: how other classifiers did on the same split
     fold-1/ ...        with --folds: the same files for each fold, whose history names the recordings held out
     seed-2/fold-1/ ... with --seeds: the folds again, from another seed
 """
@@ -168,6 +169,7 @@ class RunConfig(_Frozen):
 
     Attributes:
         heard: of a stateful model, whose window is no longer than its hop: samples that calibrate and evaluate it.
+        streams: whether the takes are cut from continuous recordings, as `bitwave.recordings.streams` says.
         seeds: how often what is held out is trained: with the seed of the settings, the next one, and so on.
     """
 
@@ -176,6 +178,7 @@ class RunConfig(_Frozen):
     dataset: str
     dataset_digest: str
     damaged: Damaged = "refuse"
+    streams: bool = False
     labels: tuple[Name, ...]
     channels: tuple[Name, ...]
     rate_hz: float
@@ -247,6 +250,11 @@ class Part:
         """How it was trained."""
         return self.folder / "history.json"
 
+    @property
+    def baselines(self) -> Path:
+        """How other classifiers did on the same split, where someone asked."""
+        return self.folder / "baselines.json"
+
     def history(self) -> History:
         """Reads history.json; raises `UsageError` where the model was not trained to its end."""
         found = _read(self.history_path, History)
@@ -256,7 +264,7 @@ class Part:
 
     def clear(self) -> None:
         """Removes what an earlier training left."""
-        for path in (self.keras, self.tflite, self.post_training, self.history_path):
+        for path in (self.keras, self.tflite, self.post_training, self.history_path, self.baselines):
             path.unlink(missing_ok=True)
 
 

@@ -212,13 +212,13 @@ def table(found: dict[str, Any]) -> str:
     return "\n".join(lines)
 
 
-def into_page(page: Path, text: str) -> None:
+def into_page(page: Path, text: str, begin_mark: str = BEGIN, end_mark: str = END) -> None:
     """Puts the table between the marks of a page; raises `UsageError` where they are missing."""
-    before, begin, rest = page.read_text("utf-8").partition(BEGIN)
-    _, end, after = rest.partition(END)
+    before, begin, rest = page.read_text("utf-8").partition(begin_mark)
+    _, end, after = rest.partition(end_mark)
     if not (begin and end):
-        raise UsageError(f"{page} lacks the marks {BEGIN} and {END} around its table")
-    write_whole(page, f"{before}{BEGIN}\n{text}\n{END}{after}".encode())
+        raise UsageError(f"{page} lacks the marks {begin_mark} and {end_mark} around its table")
+    write_whole(page, f"{before}{begin}\n{text}\n{end}{after}".encode())
 
 
 def main(arguments: list[str] | None = None) -> int:

@@ -120,8 +120,8 @@ def opened(engine: str, model: QuantModel) -> Recogniser:
     return on_m4
 
 
-def replay(recogniser: Recogniser, recording: Recording, metadata: Metadata) -> Replayed:
-    """Recognises a recording; raises `RecordingError` where its channels or scale are not the model's."""
+def check_fits(recording: Recording, metadata: Metadata) -> None:
+    """Raises `RecordingError` for channels or a scale that are not the model's, `ModelError` for a rate far from it."""
     ours, theirs = recording.channels, metadata.channels
     # A model of somebody else's may name its channels as it likes; the same names in another order are a mistake.
     if len(ours) != len(theirs) or (ours != theirs and set(ours) == set(theirs)):
@@ -139,6 +139,12 @@ def replay(recogniser: Recogniser, recording: Recording, metadata: Metadata) -> 
             f"{recording.name} has {rate_hz:g} samples per second, the model was trained with {metadata.rate_hz:g}: "
             "more than half off, no resampling brings back what was not measured"
         )
+
+
+def replay(recogniser: Recogniser, recording: Recording, metadata: Metadata) -> Replayed:
+    """Recognises a recording; raises what `check_fits` does."""
+    check_fits(recording, metadata)
+    rate_hz = rate_of(recording)
     begun = time.process_time()
     heard = [(first, recogniser(samples, rate_hz)) for first, samples in stretches(recording)]
     elapsed = time.process_time() - begun
