@@ -6,7 +6,7 @@ INPUTS ?= 10000000
 HOURS ?= 24
 DATA ?= $(or $(BITWAVE_DATA),../shared/data)
 
-.PHONY: demo test fuzz soak lint study clean help
+.PHONY: demo test fuzz soak lint study events clean help
 
 demo: .venv/ready ## install, then the whole path on a virtual wrist: record, train, quantize, export, prove, recognise
 	.venv/bin/bitwave demo
@@ -29,6 +29,9 @@ lint: .venv/ready ## style and types
 study: .venv/ready ## train every variant on the public data sets (hours; goes on where it stopped), write the table
 	test -e $(DATA)/seglearn-1.2.5-py3-none-any.whl || $(PY) -m pip download --quiet --no-deps --dest $(DATA) seglearn==1.2.5
 	$(PY) -m bitwave_train.study --data $(DATA)
+
+events: .venv/ready ## score events of whole streams of people who were never met (an hour; goes on where it stopped)
+	$(PY) -m bitwave_train.event_study --data $(DATA)
 
 clean: ## remove the environment, native builds and caches
 	rm -rf .venv host/bitwave/_native .pytest_cache .mypy_cache .ruff_cache .hypothesis

@@ -110,6 +110,15 @@ def test_models_of_the_bench_are_equal_on_every_engine(architecture: Architectur
     assert np.array_equal(EmulatedCore(packed).classify(windows).scores, want)
 
 
+def test_host_json() -> None:
+    need("tflite_micro")
+    from bitwave.bench.host import measure_host
+
+    found = measure_host(grid_model(6, 24), rounds=1)  # it also compares the scores
+    assert set(found.to_json()) >= {"batch_ratio", "single_ratio", "threads", "threads_ratio"}
+    assert min(found.to_json().values()) > 0
+
+
 def test_why_a_model_gets_the_portable_kernels(tmp_path: Path) -> None:
     model = tmp_path / "model.tflite"
     model.write_bytes(build.write(random_model(1, channels=3, hidden=(65,))))

@@ -9,11 +9,19 @@ import pytest
 
 from bitwave.model import image
 from ccode import CORE, SANITIZE, program, run
-from models import Shape, random_model
+from models import Shape, random_model, stateful, with_gate
 
 OK, LEFT_OUT = 0, 21
 RUNS = [OK, OK, OK, OK]  # opened, known answer, recognizer at the model's rate and at another
-SWITCHES = ("BW_ONE_LSTM", "BW_NO_CONVOLUTION", "BW_NO_POOLING", "BW_NO_RESAMPLING", "BW_ONE_LANE")
+SWITCHES = (
+    "BW_ONE_LSTM",
+    "BW_NO_CONVOLUTION",
+    "BW_NO_POOLING",
+    "BW_NO_RESAMPLING",
+    "BW_NO_GATE",
+    "BW_NO_STATEFUL",
+    "BW_ONE_LANE",
+)
 # what a model is made of, and the switches of builds that refuse it
 MODELS: dict[str, tuple[dict[str, Any], set[str]]] = {
     "packed": ({"hidden": (24,), "packable": True}, set()),
@@ -25,13 +33,21 @@ MODELS: dict[str, tuple[dict[str, Any], set[str]]] = {
     "attention": ({"branches": (Shape(0, 3, pool="attention"),)}, {"BW_NO_POOLING"}),
 }
 
+NEEDS = {name: needs for name, (_, needs) in MODELS.items()} | {
+    "gate": {"BW_NO_GATE"},
+    "carried states": {"BW_NO_STATEFUL"},
+}
+
 
 @pytest.fixture(scope="module")
 def images(tmp_path_factory: pytest.TempPathFactory) -> dict[str, Path]:
     folder = tmp_path_factory.mktemp("images")
-    paths = {name: folder / f"{name}.bwi" for name in MODELS}
+    paths = {name: folder / f"{name}.bwi" for name in NEEDS}
     for name, (shape, _) in MODELS.items():
         paths[name].write_bytes(image.build(random_model(4, steps=8, metadata=True, **shape)))
+    plain = random_model(4, steps=8, metadata=True)
+    paths["gate"].write_bytes(image.build(with_gate(plain, 8, 3)))
+    paths["carried states"].write_bytes(image.build(stateful(plain, 8)))
     return paths
 
 
@@ -40,7 +56,7 @@ def test_a_build_runs_what_it_can_and_refuses_the_rest(
     left_out: tuple[str, ...], images: dict[str, Path], tmp_path: Path
 ) -> None:
     build = program("parts", "clang", tmp_path, (*SANITIZE, *(f"-D{switch}" for switch in left_out)))
-    for name, (_, needs) in MODELS.items():
+    for name, needs in NEEDS.items():
         told = [int(word) for word in run([build, images[name]]).split()]
         if needs & set(left_out):
             assert told == [LEFT_OUT], name

@@ -173,6 +173,20 @@ def test_a_port_without_our_firmware(usb_world: UsbWorld, monkeypatch: pytest.Mo
     assert the(found, "link").next == "bitwave flash puts the bitwave firmware on it"
 
 
+def test_a_named_port_is_examined_like_one_that_is_found(
+    usb_world: UsbWorld, tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    port = tmp_path / "ttyACM0"
+    port.touch()
+    usb_world.plug(str(port), usb.BOOTLOADER)
+    assert run(build_app(), ["doctor", f"serial:{port}"]) == 6
+    assert f"next: bitwave flash --port {port}" in capsys.readouterr().out
+
+
+def test_a_port_that_is_not_there(usb_world: UsbWorld, tmp_path: Path) -> None:
+    assert the(doctor.examine(f"serial:{tmp_path / 'ttyACM9'}"), "link").next == "bitwave ports lists what is there"
+
+
 def examine(recording: Recording, **mangle: object) -> doctor.Examination:
     return doctor.examine_link("replay:test", lambda url: faulty_link(recording, **mangle))  # type: ignore[arg-type]
 

@@ -12,9 +12,12 @@ import pytest
 
 from bitwave import cli
 from bitwave.errors import RecordingError, UsageError
-from bitwave.exchange.columns import STANDARD_GRAVITY, Units, cut, read_columns
+from bitwave.exchange.columns import Units, cut, read_columns
+from bitwave.exchange.physical import STANDARD_GRAVITY
 from bitwave.exchange.seglearn import MEMBER, read_watch
 from bitwave.recordings import dataset
+from bitwave.recordings.streams import load_streams
+from bitwave.synth.wrist import Interval
 from support import need_data
 
 SIX = "--columns aX,aY,aZ,gX,gY,gZ --accel-unit m/s2 --gyro-unit rad/s".split()
@@ -82,11 +85,11 @@ def test_a_window_about_a_segment() -> None:
     [
         ([*SIX], "--rate is missing"),
         (["--columns", "aX,aY", "--rate", 50], "--columns names 2"),
-        (["--columns", "aX,aY,aW", "--rate", 50], "column aW is missing in the header"),
-        (["--columns", "aX,aY,marker", "--rate", 50], "line 2, marker: 'x' is not a number"),
+        (["--columns", "aX,aY,aW", "--accel-unit", "g", "--rate", 50], "column aW is missing in the header"),
+        (["--columns", "aX,aY,marker", "--accel-unit", "g", "--rate", 50], "line 2, marker: 'x' is not a number"),
         ([*SIX, "--accel-unit", "ft", "--rate", 50], "--accel-unit ft: choose g or mg or m/s2"),
         ([*SIX, "--rate", 50, "--accel-lsb", 0], "--accel-lsb is above 0"),
-        (["--columns", "t,aY,aZ", "--rate", 50], "of the samples are beyond"),
+        (["--columns", "t,aY,aZ", "--accel-unit", "g", "--rate", 50], "of the samples are beyond"),
         ([*SIX, "--rate", 50, "--slice", 99], "there is no take to import"),
         (["--rate", 50, "--average", 2], "go with --columns"),
     ],
@@ -178,3 +181,60 @@ def test_a_pickle_that_would_run_code_is_refused(tmp_path: Path, monkeypatch: py
         read_watch(tmp_path / "empty.whl")
     with pytest.raises(RecordingError, match="does not hold"):
         read_watch(watch(tmp_path / "part.whl", {"X": []}))
+
+
+def test_whole_files_become_continuous_recordings_with_their_segments(
+    tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    values = np.random.default_rng(1).normal(0, 0.1, (50, 3)) + [0, 0, 1]
+    for name in ("one", "two"):
+        rows = [",".join(f"{value:.4f}" for value in row) for row in values]
+        (tmp_path / f"{name}.csv").write_text("\n".join(("x,y,z", *rows)) + "\n")
+        values = values[::-1]
+    table = tmp_path / "segments.txt"
+    table.write_text("file,person,label,start,end\none.csv,A,Go_Up,30,40\none.csv,A,down,5,12\ntwo.csv,A,down,1,50\n")
+    out = tmp_path / "out"
+
+    def bring(*words: str) -> int:
+        options = (
+            "--out",
+            out,
+            "--rate",
+            50,
+            "--columns",
+            "x,y,z",
+            "--accel-unit",
+            "g",
+            "--segments",
+            table,
+            "--streams",
+        )
+        return command(tmp_path, *options, *words)
+
+    assert bring() == 0
+    first, second = load_streams(out)
+    assert (first.recording.participant, len(first.recording.samples)) == ("a", 50)
+    assert first.segments == (Interval("down", 5, 12), Interval("go-up", 30, 40))
+    assert second.segments == (Interval("down", 1, 50),)
+    assert not list(out.glob("*.csv"))  # no takes
+    assert bring() == RecordingError.exit_code
+    assert "choose another --session" in capsys.readouterr().err
+    assert bring("--session", "s02", "--window", "9") == UsageError.exit_code
+    table.write_text("file,person,label,start,end\none.csv,a,down,5,12\none.csv,b,down,15,22\n")
+    assert bring("--session", "s03") == RecordingError.exit_code
+    assert "one.csv is of a and of b" in capsys.readouterr().err
+
+
+def test_units_are_told_and_axes_turned(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    write_stream(tmp_path / "in")
+    words = (tmp_path / "in", "--out", tmp_path / "out", "--rate", 50)
+    assert command(*words, "--columns", "aX,aY,aZ,gX,gY,gZ") == UsageError.exit_code
+    assert "the files do not say the unit: --accel-unit g or mg or m/s2" in capsys.readouterr().err
+    assert command(*words, "--columns", "aX,aY,aZ,gX,gY,gZ", "--accel-unit", "m/s2") == UsageError.exit_code
+    assert "--gyro-unit dps or mdps or rad/s" in capsys.readouterr().err
+    assert command(*words, *SIX, "--axes", "x,y,-z") == UsageError.exit_code
+    assert "mirrors the frame" in capsys.readouterr().err
+    assert command(*words, *SIX) == 0 and command(*words, *SIX, "--axes", "z,x,y", "--session", "s02") == 0
+    plain, turned = sorted(dataset.load(tmp_path / "out").recordings, key=lambda take: take.session)
+    assert np.array_equal(turned.samples, plain.samples[:, [2, 0, 1, 5, 3, 4]])
+    assert plain.samples[1, 2] == 8192 and turned.samples[1, 0] == 8192

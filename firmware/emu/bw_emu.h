@@ -54,6 +54,7 @@ uint32_t bw_emu_network_start(uint32_t lanes);
 /* Raw int16 [samples][channels] in bw_emu_input -> that many bw_emu_result in bw_emu_output. */
 uint32_t bw_emu_recognizer_start(uint32_t sensor_mhz); /* 0: the model's rate */
 uint32_t bw_emu_recognize(uint32_t samples);
+uint32_t bw_emu_slept(void); /* samples since the start that found the network asleep */
 
 /* The app: bytes and samples from bw_emu_input, bytes to bw_emu_output. A start keeps what bw_emu_flash holds. */
 uint32_t bw_emu_app_start(uint32_t with_model, uint32_t rate_mhz);
@@ -61,6 +62,8 @@ void bw_emu_app_receive(uint32_t link, uint32_t size);
 void bw_emu_app_sample(uint32_t time_us);
 void bw_emu_app_tick(uint32_t time_us);
 uint32_t bw_emu_app_transmit(uint32_t link, uint32_t capacity);
+uint32_t bw_emu_app_awake(void); /* samples that were recognised and found the network awake */
+void bw_emu_app_cycles(uint32_t cycles_per_step);
 void bw_emu_app_counters(uint32_t lost_samples, uint32_t cycles_per_step, uint32_t longest_loop_us);
 
 #endif

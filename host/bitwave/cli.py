@@ -21,8 +21,8 @@ INTERRUPTED = 130  # 128 + SIGINT, as shells report it
 OS_ERROR = 11
 # The way of the data first, then the rest by name.
 ORDER = (
-    "demo", "record", "segment", "import", "exchange", "dataset", "train", "quantize", "evaluate", "export",
-    "parity", "replay", "live",
+    "demo", "record", "segment", "import", "exchange", "dataset", "train", "quantize", "calibrate", "evaluate",
+    "export", "parity", "replay", "live",
     "ports", "doctor", "flash", "deploy", "rollback",
 )  # fmt: skip
 

@@ -34,12 +34,16 @@ def quantize(
     hold: Annotated[int | None, typer.Option(min=1, max=255, help="Decision: windows that must agree.")] = None,
     smoothing: Annotated[int | None, typer.Option(min=0, max=7, help="Decision: averaging, 0 is none.")] = None,
     refractory: Annotated[float | None, typer.Option(min=0, help="Decision: pause after an event, windows.")] = None,
+    gate: Annotated[float | None, typer.Option(min=0, help="Sleep after so many seconds at rest.")] = None,
+    gate_accel: Annotated[float, typer.Option(min=0, help="Gate: rest is within so many g.")] = 0.1,
+    gate_gyro: Annotated[float, typer.Option(min=0, help="Gate: and within so many degrees per second.")] = 12.0,
+    gate_preroll: Annotated[float, typer.Option(min=0, help="Gate: seconds of rest before a movement.")] = 0.3,
 ) -> None:
     """Write model.tflite beside every Keras model of a run: int8, calibrated on its training recordings."""
     from .backend import prepare
     from .quantize import options
     from .settings import open_run
-    from .tflite_writer import DecisionDefaults, write_run
+    from .tflite_writer import DecisionDefaults, GateDefaults, write_run
 
     chosen = options(activations, percentile, weights)
     usual = DecisionDefaults()
@@ -53,13 +57,17 @@ def quantize(
     opened = open_run(run)
     recordings = _dataset(opened.config, data)
     prepare()
-    for path in write_run(opened, recordings, chosen, decision, qat_epochs if qat else 0):
+    sleep = None if gate is None else GateDefaults(gate, gate_preroll, gate_accel, gate_gyro)
+    for path in write_run(opened, recordings, chosen, decision, qat_epochs if qat else 0, gate=sleep):
         typer.echo(str(path))
 
 
 def evaluate(
-    run: RunFolder,
+    run: Annotated[Path, typer.Argument(help="Folder of the run; with --events also a .tflite.")],
     data: DataFolder = None,
+    events: Annotated[bool, typer.Option("--events", help="Events in continuous recordings, by the C core.")] = False,
+    streams: Annotated[Path | None, typer.Option(help="With --events: recordings with named segments.")] = None,
+    picture: Annotated[Path | None, typer.Option(help="With --events: draw the score to this PNG.")] = None,
     html: Annotated[Path | None, typer.Option("--report", help="Write a self-contained HTML report too.")] = None,
     baselines: Annotated[
         bool, typer.Option("--baselines", help="Beside it a 1-D CNN and MiniRocket, trained.")
@@ -67,8 +75,18 @@ def evaluate(
     converter: Annotated[bool, typer.Option("--converter", help="Beside it int8 by TensorFlow's converter.")] = False,
     as_json: Annotated[bool, typer.Option("--json", help="Print the result as one JSON document.")] = False,
 ) -> None:
-    """Compare float with int8 on the recordings that were held out."""
+    """Compare float with int8 on the recordings that were held out; with --events, score events of whole streams."""
     import json
+
+    from bitwave.errors import UsageError
+
+    if events:
+        if html is not None:
+            raise UsageError("--events draws a --picture; --report goes with windows")
+        _evaluate_events(run, streams or data, picture, as_json)
+        return
+    if streams or picture:
+        raise UsageError("--streams and --picture go with --events")
 
     from rich.console import Console
 
@@ -102,6 +120,40 @@ def evaluate(
             console.print(table)
 
 
+def _evaluate_events(path: Path, streams: Path | None, picture: Path | None, as_json: bool) -> None:
+    import json
+
+    from rich.console import Console
+
+    from bitwave.errors import UsageError
+    from bitwave.recognition.event_picture import draw_score
+    from bitwave.recognition.event_score import Score
+    from bitwave.recognition.event_tables import tables
+    from bitwave.recordings.streams import load_streams
+
+    from . import unseen
+    from .settings import open_run
+
+    if path.is_file():
+        if streams is None:
+            raise UsageError("a model alone does not know its recordings: give --streams FOLDER")
+        heard = [unseen.hear_model(path, load_streams(streams))]
+    else:
+        opened = open_run(path)
+        heard = unseen.hear_run(opened, load_streams(streams or Path(opened.config.dataset)))
+    found = unseen.scores(heard)
+    total = sum(found.values(), Score())
+    if picture is not None:
+        draw_score(picture, total, f"events of {path}")
+    if as_json:
+        seeds = {str(seed): score.summary() for seed, score in found.items()}
+        typer.echo(json.dumps({**total.summary(), "seeds": seeds} if len(seeds) > 1 else total.summary()))
+        return
+    console = Console()
+    for table in tables(total):
+        console.print(table)
+
+
 def _write_report(path: Path, run: Run, recordings: Dataset, comparisons: list[Comparison]) -> None:
     from dataclasses import replace
 
@@ -120,5 +172,8 @@ def _write_report(path: Path, run: Run, recordings: Dataset, comparisons: list[C
 
 def _dataset(config: RunConfig, data: Path | None) -> Dataset:
     from bitwave.recordings import dataset
+    from bitwave.recordings.streams import load_streams, training_takes
 
+    if config.streams:
+        return training_takes(load_streams(data or Path(config.dataset)), config.window, config.hop)
     return dataset.load(data or Path(config.dataset), config.damaged)

@@ -80,7 +80,7 @@ def detail(run_: Run, part: Part, dataset: Dataset) -> Detail:
     names = set(history.test)
     takes = [take for take in dataset.recordings if take.name in names]
     config = run_.config
-    cut = windows(takes, config.labels, config.window, config.hop)
+    cut = windows(takes, config.labels, config.view, config.hop)
     source, model = load(part.keras), tflite.read_model(part.tflite)
     if model.metadata is None:
         raise ModelError(f"{part.tflite} has no bitwave metadata: quantize the run again")

@@ -162,7 +162,7 @@ def _evaluate_part(run_: Run, part: Part, dataset: Dataset) -> Comparison:
     config = run_.config
     held_out = set(history.test)
     takes = [take for take in dataset.recordings if take.name in held_out]
-    cut = windows(takes, config.labels, config.window, config.hop)
+    cut = windows(takes, config.labels, config.view, config.hop)
     source = load(part.keras)
     found = compare(history.name, source, tflite.read_model(part.tflite), cut)
     before = None

@@ -43,6 +43,7 @@ class Options(BaseModel):
         hold_out: participants.
         seeds: how often what is held out is trained.
         damaged: what to do with damaged takes.
+        streams: train on continuous recordings with segments, at every place of a window.
         settings: network and training.
     """
 
@@ -55,6 +56,7 @@ class Options(BaseModel):
     hold_out: tuple[str, ...] = ()
     seeds: Annotated[int, Field(ge=1, le=100)] = 1
     damaged: Damaged = "refuse"
+    streams: bool = False
     settings: Settings = Settings()
 
     @property
@@ -89,6 +91,8 @@ def read_options(file: Path | None, flags: Mapping[str, Any]) -> Options:
     augmentation = {**values.pop("augmentation", {}), **changes}
     values.update(given)
     settings = {name: value for name, value in values.items() if name not in _OWN}
+    if settings.get("streaming") == "stateful":
+        settings.setdefault("pool", "last")  # the only one that it takes
     try:
         return Options(
             **{name: value for name, value in values.items() if name in _OWN},

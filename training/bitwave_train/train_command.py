@@ -39,6 +39,8 @@ def train(
     clip_norm: Annotated[float | None, typer.Option(help="Largest norm of the global gradient.")] = None,
     class_weight: Annotated[float | None, typer.Option(help="0 weighs windows alike, 1 labels alike.")] = None,
     step_share: Annotated[float | None, typer.Option(help="Share of the loss that earlier steps have.")] = None,
+    streaming: Annotated[str | None, typer.Option(help="lanes, or stateful: states are carried on.")] = None,
+    unroll: Annotated[int | None, typer.Option(help="With stateful: samples that a gradient goes back.")] = None,
     augment: Annotated[bool, typer.Option(help="Change windows at random; 0 switches one change off.")] = True,
     rotation: Annotated[float | None, typer.Option(help="Augmentation: sensor frame, degrees.")] = None,
     amplitude: Annotated[float | None, typer.Option(help="Augmentation: amplitude, relative.")] = None,
@@ -50,13 +52,13 @@ def train(
     noise: Annotated[float | None, typer.Option(help="Augmentation: white noise, likewise.")] = None,
     dropped: Annotated[float | None, typer.Option(help="Augmentation: share of lost samples.")] = None,
     damaged: Annotated[str | None, typer.Option(help="Takes with a gap or cut short: refuse, drop or keep.")] = None,
+    streams: Annotated[bool | None, typer.Option(help="Train on continuous recordings with named segments.")] = None,
     seed: Annotated[int | None, typer.Option(help="Of weights, order, augmentation and folds.")] = None,
     replace: Annotated[bool, typer.Option("--replace", help="Train anew what the folder holds.")] = False,
     resume: Annotated[bool, typer.Option("--resume", help="Keep the models that are done, train the others.")] = False,
 ) -> None:
     """Train an LSTM on recordings; with --folds also one per fold, to know how good it is."""
-    from bitwave.recordings import dataset
-
+    from . import stream_plan
     from . import train as training
     from .options import read_options
     from .progress import TrainingProgress
@@ -92,7 +94,10 @@ def train(
             "clip_norm": clip_norm,
             "class_weight": class_weight,
             "step_share": step_share,
+            "streaming": streaming,
+            "unroll": unroll,
             "damaged": damaged,
+            "streams": streams,
             "seed": seed,
             "augmentation": {
                 **({} if augment else Augmentation.none().model_dump()),
@@ -101,11 +106,7 @@ def train(
             },
         },
     )
-    split = options.split
-    recordings = dataset.load(data, options.damaged)
-    planned = training.plan(
-        recordings, data, options.settings, options.window, options.hop, split, options.damaged, options.seeds
-    )
+    recordings, planned = stream_plan.prepared(data, options)
     with TrainingProgress(planned) as progress:
         training.train(recordings, planned, run, replace, progress.report, resume)
     typer.echo(f"{run}: trained; next: bitwave quantize {run}")

@@ -90,9 +90,9 @@ def score(dataset: Dataset, config: RunConfig, each: Callable[[int, float], obje
         takes, validation = validation_cut(dataset.select(part.train), config)
         _, _, network = trainer.fit(takes, validation, lambda epoch: None)
         source = from_keras(network)
-        known = windows([*takes, *validation], config.labels, config.window, config.hop).samples
+        known = windows([*takes, *validation], config.labels, config.view, config.hop).samples
         model = with_metadata(quantize(source, known), source, config)
-        held_out = windows(dataset.select(part.test), config.labels, config.window, config.hop)
+        held_out = windows(dataset.select(part.test), config.labels, config.view, config.hop)
         found.append(compare(part.name, source, model, held_out).int8.macro_f1)
         each(fold, float(np.mean(found)))
     return float(np.mean(found))

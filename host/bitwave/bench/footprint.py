@@ -91,6 +91,8 @@ def _unneeded(model: QuantModel) -> tuple[str, ...]:
         "BW_ONE_LSTM": len(model.lstm) == 1,
         "BW_NO_CONVOLUTION": all(branch.conv is None for branch in model.branches),
         "BW_NO_POOLING": all(isinstance(branch.pool, LastStep) for branch in model.branches),
+        "BW_NO_GATE": model.metadata is None or model.metadata.gate is None,
+        "BW_NO_STATEFUL": model.metadata is None or not model.metadata.is_stateful,
     }
     return tuple(name for name, unneeded in parts.items() if unneeded)
 

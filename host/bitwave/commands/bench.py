@@ -22,9 +22,15 @@ def bench(
     architectures: Annotated[
         bool, typer.Option("--architectures", help="Recognizers with convolution, pooling, two layers, branches.")
     ] = False,
+    host: Annotated[
+        bool, typer.Option("--host", help="This machine instead: the core beside tflite-micro, whole windows.")
+    ] = False,
     json: Annotated[bool, typer.Option("--json", help="Print one JSON document instead of the tables.")] = False,
 ) -> None:
     """Cycles per step, code, RAM and stack on an emulated Cortex-M4, and the figures of other libraries."""
+    if host:
+        _bench_host(model, json)
+        return
     from rich.console import Console
     from rich.progress import track
 
@@ -100,6 +106,28 @@ def _architectures(json: bool) -> None:
             f"{each.image_bytes:,}", f"{each.arena_bytes:,}",
         )  # fmt: skip
     out.print(table)
+
+
+def _bench_host(path: Path | None, json: bool) -> None:
+    from ..bench.grid import grid_model
+    from ..bench.host import ROUNDS, measure_host
+    from ..tflite.reader import read_model
+
+    found = measure_host(read_model(path) if path is not None else grid_model(6, 24))
+    if json:
+        import json as codec
+
+        typer.echo(codec.dumps(found.to_json()))
+        return
+    for line in (
+        f"whole windows on one thread, medians of {ROUNDS} interleaved rounds:",
+        f"  tflite-micro      {found.reference_us:8.1f} us a window",
+        f"  core, one by one  {found.single_us:8.1f} us   {found.single_ratio:5.1f} times as fast",
+        f"  core, many        {found.batch_us:8.1f} us   {found.batch_ratio:5.1f} times as fast",
+        f"{found.threads} threads classify {found.threads_ratio:.2f} times as many in the same time as one; the "
+        f"machine lets them hash {found.machine_ratio:.2f} times as much.",
+    ):
+        typer.echo(line)
 
 
 def _print_rows(out: Console, model: QuantModel, found: Bench) -> None:

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from dataclasses import asdict
 from pathlib import Path
-from typing import TYPE_CHECKING, Annotated
+from typing import TYPE_CHECKING, Annotated, Any
 
 import typer
 
@@ -17,11 +17,17 @@ def import_(
     out: Annotated[Path, typer.Option(help="Folder of the data set; made where missing.")],
     rate: Annotated[float, typer.Option(help="Sample rate in Hz, which CSV files do not carry (LSM9DS1: 119).")] = 0.0,
     columns: Annotated[str, typer.Option(help="Columns of ax,ay,az[,gx,gy,gz]; without: Arduino's IMU_Capture.")] = "",
-    accel_unit: Annotated[str, typer.Option(help="With --columns: g, mg or m/s2.")] = "g",
-    gyro_unit: Annotated[str, typer.Option(help="With --columns: dps or rad/s.")] = "dps",
+    accel_unit: Annotated[str, typer.Option(help="With --columns: g, mg or m/s2; files do not say it.")] = "",
+    gyro_unit: Annotated[str, typer.Option(help="With six --columns: dps, mdps or rad/s.")] = "",
+    axes: Annotated[
+        str, typer.Option(help="With --columns: the file's axes that are canonical x,y,z, like y,-x,z.")
+    ] = "x,y,z",
     accel_lsb: Annotated[float, typer.Option(help="Counts of 1 g; 4096 reaches 8 g.")] = 8192.0,
     gyro_lsb: Annotated[float, typer.Option(help="Counts of 1 degree/s.")] = 16.384,
     segments: Annotated[Path | None, typer.Option(help="CSV of takes: file,label,start,end[,participant].")] = None,
+    streams: Annotated[
+        bool, typer.Option("--streams", help="With --segments: whole files, as continuous recordings with segments.")
+    ] = False,
     window: Annotated[int | None, typer.Option(min=1, help="Samples about each segment's middle.")] = None,
     slice_: Annotated[int | None, typer.Option("--slice", min=1, help="Cut streams into takes this long.")] = None,
     slice_hop: Annotated[int | None, typer.Option(min=1, help="Samples between slices; default: one slice.")] = None,
@@ -33,11 +39,11 @@ def import_(
 ) -> None:
     """Import recordings: Arduino's capture format (g and degree/s), or any CSV by its columns and units."""
     from ..errors import UsageError
-    from ..exchange.columns import Units, averaged, sliced, whole_files
+    from ..exchange.columns import Units, averaged, segmented, sliced, whole_files
     from ..exchange.columns import segments as of_table
     from ..exchange.importer import import_folder
     from ..exchange.seglearn import RATE_HZ, read_watch
-    from ..exchange.stream_importer import import_streams
+    from ..exchange.stream_importer import import_continuous, import_streams
     from ..model.metadata import CountsScale
 
     watch = source.suffix in (".whl", ".npy")
@@ -45,8 +51,8 @@ def import_(
         raise UsageError("--rate is missing: CSV files do not carry it (119 for an LSM9DS1)")
     slices = (slice_, slice_hop or slice_) if slice_ else None
     if not watch and not columns:
-        if segments or window or slices or average != 1:
-            raise UsageError("--segments, --window, --slice and --average go with --columns")
+        if segments or streams or window or slices or average != 1:
+            raise UsageError("--segments, --streams, --window, --slice and --average go with --columns")
         report = import_folder(source, out, rate_hz=rate, participant=participant, session=session, board=board)
         _show(report, rate, out, as_json)
         return
@@ -57,25 +63,30 @@ def import_(
         raise UsageError(f"--columns names {len(names)}: 3 of acceleration, or 3 and 3 of angular rate")
     if segments and slices:
         raise UsageError("--segments and --slice exclude each other: choose one")
-    units = Units(accel_unit, gyro_unit)
+    units = Units(accel_unit, gyro_unit, axes)
+    if not watch:
+        units.check(len(names))
+    facts: dict[str, Any] = {
+        "session": session,
+        "counts": CountsScale(accel_lsb_per_g=accel_lsb, gyro_lsb_per_dps=gyro_lsb),
+        "board": board,
+        "note": f"imported from {source.name}; times are even by the rate",
+    }
+    if streams:
+        if segments is None or watch or window or average != 1:
+            raise UsageError("--streams goes with --columns and --segments, and takes whole files as they are")
+        files = segmented(source, segments, names, units, participant)
+        _show(import_continuous(files, out, rate_hz=rate, **facts), rate, out, as_json)
+        return
     if watch:
-        streams, rate = sliced(averaged(read_watch(source), average), slices), (rate or RATE_HZ) / average
+        takes, rate = sliced(averaged(read_watch(source), average), slices), (rate or RATE_HZ) / average
     elif segments:
-        streams = averaged(of_table(source, segments, names, units, window, participant), average)
+        takes = averaged(of_table(source, segments, names, units, window, participant), average)
         rate /= average
     else:
-        files = whole_files(source, names, units, participant, None)
-        streams, rate = sliced(averaged(files, average), slices), rate / average
-    report = import_streams(
-        streams,
-        out,
-        rate_hz=rate,
-        session=session,
-        counts=CountsScale(accel_lsb_per_g=accel_lsb, gyro_lsb_per_dps=gyro_lsb),
-        board=board,
-        note=f"imported from {source.name}; times are even by the rate",
-    )
-    _show(report, rate, out, as_json)
+        whole = whole_files(source, names, units, participant, None)
+        takes, rate = sliced(averaged(whole, average), slices), rate / average
+    _show(import_streams(takes, out, rate_hz=rate, **facts), rate, out, as_json)
 
 
 def _show(report: ImportReport, rate: float, out: Path, as_json: bool) -> None:

@@ -20,12 +20,10 @@ import numpy as np
 import numpy.typing as npt
 
 from ..errors import RecordingError, UsageError
+from .physical import ACCEL_UNITS, GYRO_UNITS, rotation
 
 Values = npt.NDArray[np.float64]
 
-STANDARD_GRAVITY = 9.80665  # m/s^2 per g
-ACCEL_UNITS = {"g": 1.0, "mg": 1e-3, "m/s2": 1.0 / STANDARD_GRAVITY}
-GYRO_UNITS = {"dps": 1.0, "rad/s": 180.0 / math.pi}
 SEGMENT_COLUMNS = ("file", "label", "start", "end")
 
 
@@ -40,19 +38,34 @@ class Stream:
 
 @dataclass(frozen=True)
 class Units:
-    """What the numbers of a file are."""
+    """What the numbers of a file are, and how its axes lie; see `bitwave.exchange.physical`.
 
-    accel: str = "g"
-    gyro: str = "dps"
+    Attributes:
+        accel, gyro: by word; empty is not known.
+        axes: signed permutation, like ``y,-x,z``.
+    """
+
+    accel: str = ""
+    gyro: str = ""
+    axes: str = "x,y,z"
+
+    def check(self, columns: int) -> None:
+        """Raises `UsageError` for a unit that is missing or not known, and for axes that no board can have."""
+        told = (("accel", self.accel, ACCEL_UNITS), ("gyro", self.gyro, GYRO_UNITS))
+        for option, word, known in told[: columns // 3]:
+            if word not in known:
+                found = f"--{option}-unit {word}: choose" if word else f"the files do not say the unit: --{option}-unit"
+                raise UsageError(f"{found} {' or '.join(known)}")
+        rotation(self.axes)
 
     def convert(self, values: Values) -> Values:
-        """To g and degree/s; raises `UsageError` for a unit that is not known."""
-        for option, word, known in (("accel", self.accel, ACCEL_UNITS), ("gyro", self.gyro, GYRO_UNITS)):
-            if word not in known:
-                raise UsageError(f"--{option}-unit {word}: choose {' or '.join(known)}")
-        factors = [ACCEL_UNITS[self.accel]] * 3 + [GYRO_UNITS[self.gyro]] * 3
-        scaled: Values = values * np.array(factors[: values.shape[1]])
-        return scaled
+        """(n, 3 or 6) to g and degree/s in canonical axes; raises what `check` does."""
+        self.check(values.shape[1])
+        turned = rotation(self.axes).T
+        parts = [values[:, :3] * ACCEL_UNITS[self.accel] @ turned]
+        if values.shape[1] == 6:
+            parts.append(values[:, 3:] * GYRO_UNITS[self.gyro] @ turned)
+        return np.hstack(parts)
 
 
 def read_columns(path: Path, columns: Sequence[str]) -> Values:
@@ -119,16 +132,44 @@ def segments(
         if name not in files:
             files[name] = units.convert(read_columns(_find(folder, table, number, name), columns))
         values = files[name]
-        try:
-            start, end = int(row["start"]), int(row["end"])
-        except ValueError as error:
-            raise RecordingError(f"{table}, line {number}: start and end must be whole numbers") from error
-        if not 0 <= start < end <= len(values):
-            raise RecordingError(
-                f"{table}, line {number}: rows {start} to {end} are not within the {len(values)} rows of {name}"
-            )
+        start, end = _rows_of(table, number, row, len(values), name)
         who = row.get("participant") or row.get("person") or participant
         yield Stream(row["label"], who, cut(values, start, end, window))
+
+
+@dataclass(frozen=True, eq=False)
+class Segmented:
+    """A whole file of one participant, (samples, 3 or 6) in g and degree/s, and its segments (label, start, end)."""
+
+    participant: str
+    values: Values
+    segments: tuple[tuple[str, int, int], ...]
+
+
+def segmented(folder: Path, table: Path, columns: Sequence[str], units: Units, participant: str) -> Iterator[Segmented]:
+    """The files that a list of segments names, whole, in its order; arguments and errors as for `segments`."""
+    rows: dict[str, list[tuple[int, dict[str, str]]]] = {}
+    for number, row in _rows(table, SEGMENT_COLUMNS):
+        rows.setdefault(row["file"], []).append((number, row))
+    for name, mine in rows.items():
+        values = units.convert(read_columns(_find(folder, table, mine[0][0], name), columns))
+        people = {row.get("participant") or row.get("person") or participant for _, row in mine}
+        if len(people) > 1:
+            raise RecordingError(f"{table}: {name} is of {' and of '.join(sorted(people))}: a recording is of one")
+        found = [(row["label"], *_rows_of(table, number, row, len(values), name)) for number, row in mine]
+        yield Segmented(people.pop(), values, tuple(sorted(found, key=lambda segment: segment[1])))
+
+
+def _rows_of(table: Path, number: int, row: dict[str, str], length: int, name: str) -> tuple[int, int]:
+    try:
+        start, end = int(row["start"]), int(row["end"])
+    except ValueError as error:
+        raise RecordingError(f"{table}, line {number}: start and end must be whole numbers") from error
+    if not 0 <= start < end <= length:
+        raise RecordingError(
+            f"{table}, line {number}: rows {start} to {end} are not within the {length} rows of {name}"
+        )
+    return start, end
 
 
 def _find(folder: Path, table: Path, number: int, name: str) -> Path:

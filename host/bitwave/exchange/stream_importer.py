@@ -1,20 +1,24 @@
-"""Streams in g and degree/s, from whatever reader, become takes: one session per participant."""
+"""Streams in g and degree/s, from whatever reader, become takes or continuous recordings: a session per participant."""
 
 from __future__ import annotations
 
 from collections import Counter
 from collections.abc import Iterable
 from pathlib import Path
+from typing import Any
 
 import numpy as np
 import numpy.typing as npt
 
 from .. import __version__
+from ..capture.continuous import FOLDER, LABEL
 from ..errors import RecordingError
 from ..model.metadata import CountsScale
 from ..recordings.recording import COUNT_MAX, Recording, even_times, next_number
+from ..recordings.segments import corrections, write_segments
 from ..recordings.session import CHANNELS, DEFAULT_COUNTS, Session, check_name
-from .columns import Stream
+from ..synth.wrist import Interval
+from .columns import Segmented, Stream
 from .importer import ImportReport, check_rate, label_of, refuse_known, stored, to_counts, write_sessions
 
 MAX_CLIPPED = 0.05  # share of samples; more is a wrong unit
@@ -98,3 +102,25 @@ def import_streams(
     write_sessions(out, sessions)
     labels = Counter(take.label for of_one in takes.values() for take in of_one)
     return ImportReport(dict(labels), samples, {label: count for label, count in clipped.items() if count})
+
+
+def import_continuous(
+    files: Iterable[Segmented], out: Path, *, rate_hz: float, session: str, **facts: Any
+) -> ImportReport:
+    """Imports whole files as continuous recordings into ``out/streams``, with the segments that a list gave them.
+
+    Args and errors are those of `import_streams`; nothing may be there already, since segments may hold corrections.
+    """
+    found = list(files)
+    folder = out / FOLDER
+    if folder.is_dir() and any(folder.glob(f"{LABEL}.*.{session}.*.csv")):
+        raise RecordingError(f"{folder} holds continuous recordings of session {session}: choose another --session")
+    streams = (Stream(LABEL, one.participant, one.values) for one in found)
+    report = import_streams(streams, folder, rate_hz=rate_hz, session=session, **facts)
+    numbers: Counter[str] = Counter()
+    for one in found:
+        who = one.participant.lower()
+        numbers[who] += 1
+        segments = [Interval(label_of(label), start, end) for label, start, end in one.segments]
+        write_segments(corrections(folder / f"{LABEL}.{who}.{session}.{numbers[who]}.csv"), segments)
+    return report

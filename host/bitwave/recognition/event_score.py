@@ -20,7 +20,7 @@ from __future__ import annotations
 import statistics
 from collections import Counter
 from collections.abc import Iterable, Mapping, Sequence
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from typing import Protocol
 
 from ..recordings.windowing import BACKGROUND
@@ -155,6 +155,12 @@ class Score:
         return sum(self.participants.values(), Tally())
 
     @property
+    def by_class(self) -> dict[str, Tally]:
+        """The classes by label, their false activations over the background of all streams, whoever made what there."""
+        outside = self.total.background_s
+        return {label: replace(tally, background_s=outside) for label, tally in sorted(self.classes.items())}
+
+    @property
     def macro_f1(self) -> float | None:
         """Mean F1 of the classes that were made."""
         found = [tally.f1 or 0.0 for tally in self.classes.values() if tally.gestures]
@@ -172,7 +178,7 @@ class Score:
         """For ``--json``."""
         return {
             "total": self.total.summary() | {"macro_f1": None if self.macro_f1 is None else round(self.macro_f1, 4)},
-            "classes": {label: tally.summary() for label, tally in sorted(self.classes.items())},
+            "classes": {label: tally.summary() for label, tally in self.by_class.items()},
             "participants": {who: tally.summary() for who, tally in sorted(self.participants.items())},
             "confused": [{"made": made, "said": said, "count": n} for (made, said), n in sorted(self.confused.items())],
         }

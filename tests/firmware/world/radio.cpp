@@ -2,7 +2,7 @@
 
 #include <driver/CordioHCITransportDriver.h>
 #include <utility/HCI.h>
-#include <utility/HCITransport.h>
+#include <utility/HCICordioTransport.h>
 
 #include <algorithm>
 
@@ -22,13 +22,8 @@ constexpr uint64_t MISSED_US = 1000; /* a processor that stands still so long mi
 constexpr int INTERRUPT = 1000; /* priorities */
 constexpr int CONTROLLER = 24; /* osPriorityNormal, of ArduinoBLE's own thread */
 
-class Transport : public HCITransportInterface {
-public:
-    int available() override { return radio.available(); }
-};
-
 HCIClass hci;
-Transport transport;
+HCICordioTransportClass transport;
 
 } // namespace
 
@@ -36,6 +31,14 @@ Radio radio;
 HCIClass &HCI = hci;
 HCITransportInterface &HCITransport = transport;
 ble::CordioHCITransportDriver::data_received_handler_t ble::CordioHCITransportDriver::data_received_handler = nullptr;
+
+void ble::CordioHCITransportDriver::set_data_received_handler(data_received_handler_t handler) {
+    data_received_handler = handler;
+}
+
+int HCICordioTransportClass::available() { return radio.available(); }
+
+void HCICordioTransportClass::onDataReceived(uint8_t *, uint8_t len) { radio.keep(len); }
 
 /* ---- the central ------------------------------------------------------------------------------------------------ */
 
@@ -123,8 +126,6 @@ void Radio::live_in_controller() {
     }
 }
 
-void Radio::into_ring(uint8_t *, uint8_t size) { radio.keep(size); }
-
 void Radio::keep(size_t size) {
     const bool is_type = size == 1;
     if (ring_bytes_ + size > RING) {
@@ -179,7 +180,7 @@ void Radio::deliver() {
 }
 
 bool Radio::begin() {
-    ble::CordioHCITransportDriver::data_received_handler = into_ring;
+    ble::CordioHCITransportDriver::set_data_received_handler(HCICordioTransportClass::onDataReceived);
     if (!runs_) {
         runs_ = true;
         scheduler::start(INTERRUPT, [this] { live_on_air(); });

@@ -44,6 +44,7 @@ public:
     void poll(uint64_t timeout_us);
     void on(BLEDeviceEvent event, BLEDeviceEventHandler handler);
     int notify(int characteristic, const uint8_t bytes[], int size);
+    void keep(size_t size); /* in the ring */
     int available() const { return static_cast<int>(ring_bytes_); }
 
     bool begun = false;
@@ -69,8 +70,6 @@ private:
     void live_on_air();
     void connection_event();
     void live_in_controller();
-    static void into_ring(uint8_t *data, uint8_t size);
-    void keep(size_t size);
     void deliver();
     void take(const Packet &packet);
 

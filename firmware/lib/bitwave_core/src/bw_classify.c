@@ -22,8 +22,7 @@ static void record(const bw_network *network, const bw_trace *trace, uint32_t sa
     }
 }
 
-/* Whether every layer makes a step of so many samples, and no pooling gets more than it has room for. */
-static int steps_fit(const bw_model *model, uint32_t steps) {
+int bw_steps_fit(const bw_model *model, uint32_t steps) {
     for (uint32_t i = 0; i < bw_branches(model); ++i) {
         if (steps < model->branch[i].kernel) {
             return 0;
@@ -39,7 +38,7 @@ bw_status bw_network_classify(const bw_model *model, void *arena, size_t size, c
     if (status != BW_OK) {
         return status;
     }
-    if (!steps_fit(model, steps)) {
+    if (!bw_steps_fit(model, steps)) {
         return BW_BAD_ARGUMENT;
     }
     for (uint32_t step = 0; step < steps; ++step) {

@@ -164,6 +164,13 @@ static int read_pool(bw_reader *reader, bw_branch *branch, uint32_t units, uint3
             bw_read_softmax(reader, &branch->attention));
 }
 
+/* With its states carried on, a window begins with the step after the last one's: windows overlap by what a convolution
+ * looks back, and only the last step's state knows more than its window. */
+static int can_be_stateful(const bw_model *model, const bw_branch *branch) {
+    return branch->pool == BW_POOL_LAST && branch->kernel + model->hop == branch->stride + model->window &&
+           model->hop % branch->stride == 0;
+}
+
 enum { MAX_STACKED = 2 };
 
 /* Whether the branch needs a part that this build lacks. */
@@ -180,7 +187,8 @@ static int read_branch(bw_reader *reader, bw_model *model, bw_branch *branch) {
         branch->first_channel + branch->channels > model->channels || branch->layers < 1 || branch->layers > MAX_STACKED ||
         model->layers + branch->layers > BW_MAX_LAYERS || branch->has_conv > 1 || branch->kernel < 1 ||
         branch->kernel > BW_MAX_KERNEL || branch->stride < 1 || branch->stride > BW_MAX_STRIDE ||
-        branch->kernel > model->window || (!bw_has_conv(branch) && (branch->kernel != 1 || branch->stride != 1))) {
+        branch->kernel > model->window || (!bw_has_conv(branch) && (branch->kernel != 1 || branch->stride != 1)) ||
+        (bw_is_stateful(model) && !can_be_stateful(model, branch))) {
         return 0;
     }
     uint32_t width = branch->channels;

@@ -14,9 +14,11 @@
  * softmax    scale, diff_min i32                                                       if FLAG_SOFTMAX
  * front end  channels, smoothing u8, margin u8, hold u8, reserved u8, refractory u16, fires u16,
  *            thresholds u8 [classes], size of labels u32, labels                       if hop > 0
+ * gate       still u16, preroll u16, thresholds u16 [channels]                         if FLAG_GATE
  * answer     input i8 [steps][channels], hidden i8 [all layers], scores i8 [classes]
  *
- * A scale is mantissa i32, shift i32; every array is padded to four bytes. All is little-endian. */
+ * FLAG_GATE and FLAG_STATEFUL came with ABI 4. A scale is mantissa i32, shift i32; every array is padded to four bytes.
+ * All is little-endian. */
 #include <string.h>
 
 #include "bw_kernels.h"
@@ -27,6 +29,10 @@ enum {
     HEADER_SIZE = 56,
     CRC_AT = 12,
     FLAG_SOFTMAX = 1,
+    FLAG_GATE = 2,
+    FLAG_STATEFUL = 4,
+    FLAGS_OF_ABI_3 = FLAG_SOFTMAX,
+    FLAGS = FLAG_SOFTMAX | FLAG_GATE | FLAG_STATEFUL,
     MAX_BRANCHES = 4, /* of an image, whatever this build can run */
     MAGIC = 0x4D495742 /* "BWIM" */
 };
@@ -75,9 +81,18 @@ static int read_front_end(bw_reader *reader, bw_model *model) {
             return 0;
         }
     }
-    const uint32_t lanes = ((uint32_t)model->window + model->hop - 1u) / model->hop;
+    const uint32_t lanes = bw_is_stateful(model) ? 1u : ((uint32_t)model->window + model->hop - 1u) / model->hop;
     model->lanes = (uint8_t)(lanes <= BW_MAX_LANES ? lanes : 0u);
     return lanes <= BW_MAX_LANES;
+}
+
+/* Every window that saw a movement has ended before the network sleeps, and none ends among the preroll. */
+static int read_gate(bw_reader *reader, bw_model *model) {
+    model->gate.still = bw_read_u16(reader);
+    model->gate.preroll = bw_read_u16(reader);
+    model->gate.thresholds = bw_read_array(reader, model->channels, sizeof(uint16_t));
+    return !reader->failed && model->gate.still >= model->window &&
+           model->gate.preroll < model->window;
 }
 
 static int read_answer(bw_reader *reader, bw_model *model) {
@@ -95,6 +110,7 @@ static int read_answer(bw_reader *reader, bw_model *model) {
 }
 
 static int read_content(bw_reader *reader, bw_model *model) {
+    const uint16_t abi = (uint16_t)(reader->image[4] | reader->image[5] << 8);
     const uint16_t flags = (uint16_t)(reader->image[6] | reader->image[7] << 8);
     reader->at = CRC_AT + 4u;
     model->digest = bw_read_array(reader, 16, 1);
@@ -110,15 +126,19 @@ static int read_content(bw_reader *reader, bw_model *model) {
     model->input_zero = bw_read_i8(reader);
     model->answer_steps = bw_read_u8(reader);
     const uint16_t reserved = bw_read_u16(reader);
-    reader->left_out = model->branches > BW_MAX_BRANCHES && model->branches <= MAX_BRANCHES;
+    reader->left_out = (model->branches > BW_MAX_BRANCHES && model->branches <= MAX_BRANCHES) ||
+                       (!BW_GATE && (flags & FLAG_GATE) != 0) || (!BW_STATEFUL && (flags & FLAG_STATEFUL) != 0);
     model->has_softmax = (flags & FLAG_SOFTMAX) != 0;
-    if (reserved != 0 || (flags & ~FLAG_SOFTMAX) != 0 || model->window < 1 || model->window > BW_MAX_STEPS ||
+    model->stateful = (flags & FLAG_STATEFUL) != 0;
+    const int known = abi == BW_IMAGE_ABI_OLDEST ? FLAGS_OF_ABI_3 : FLAGS;
+    if (reader->left_out || reserved != 0 || (flags & ~known) != 0 || model->window < 1 || model->window > BW_MAX_STEPS ||
         model->branches < 1 || model->branches > BW_MAX_BRANCHES || model->dense_layers < 1 ||
         model->dense_layers > BW_MAX_DENSE) {
         return 0;
     }
     return bw_read_layers(reader, model) && (!model->has_softmax || bw_read_softmax(reader, &model->softmax)) &&
-           (model->hop == 0 || read_front_end(reader, model)) && read_answer(reader, model) &&
+           (model->hop == 0 || read_front_end(reader, model)) &&
+           (!BW_GATE || (flags & FLAG_GATE) == 0 || read_gate(reader, model)) && read_answer(reader, model) &&
            reader->at == reader->size;
 }
 
@@ -131,7 +151,8 @@ bw_status bw_model_open(bw_model *model, const void *image, size_t size) {
     if (bw_read_u32(&reader) != MAGIC) {
         return BW_IMAGE_MAGIC;
     }
-    if (bw_read_u16(&reader) != BW_IMAGE_ABI) {
+    const uint16_t abi = bw_read_u16(&reader);
+    if (abi < BW_IMAGE_ABI_OLDEST || abi > BW_IMAGE_ABI) {
         return BW_IMAGE_ABI_OTHER;
     }
     reader.at = 8;

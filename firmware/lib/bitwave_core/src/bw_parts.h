@@ -23,6 +23,22 @@
 #define BW_RESAMPLING 1
 #endif
 
+#if defined(BW_NO_GATE)
+#define BW_GATE 0
+#else
+#define BW_GATE 1
+#endif
+
+#if defined(BW_NO_STATEFUL)
+#define BW_STATEFUL 0
+#else
+#define BW_STATEFUL 1
+#endif
+
+static inline int bw_has_gate(const bw_model *model) { return BW_GATE && model->gate.still > 0; }
+
+static inline int bw_is_stateful(const bw_model *model) { return BW_STATEFUL && model->stateful; }
+
 static inline int bw_has_conv(const bw_branch *branch) { return BW_CONVOLUTION && branch->has_conv; }
 
 static inline bw_pool bw_pool_of(const bw_branch *branch) {

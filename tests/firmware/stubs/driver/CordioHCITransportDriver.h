@@ -15,6 +15,8 @@ private:
     typedef void (*data_received_handler_t)(uint8_t *data, uint8_t len);
 
     static data_received_handler_t data_received_handler;
+
+    static void set_data_received_handler(data_received_handler_t handler);
 };
 
 } // namespace ble

@@ -15,7 +15,8 @@
 extern "C" {
 #endif
 
-#define BW_IMAGE_ABI 3
+#define BW_IMAGE_ABI 4
+#define BW_IMAGE_ABI_OLDEST 3 /* an image says the least that its model needs */
 
 /* What a firmware may be built without. A model that needs it is refused with BW_LEFT_OUT when it is opened, a sensor when
  * the recognizer is initialised. README.md says what each costs. Define them for all of a program's files or for none:
@@ -24,6 +25,8 @@ extern "C" {
  *   BW_NO_CONVOLUTION  convolutions
  *   BW_NO_POOLING      mean and attention over a window's steps
  *   BW_NO_RESAMPLING   sensors of another rate than the model's
+ *   BW_NO_GATE         motion gates
+ *   BW_NO_STATEFUL     states that are carried on from window to window
  *   BW_ONE_LANE        the kernel for two lanes at once: nothing is refused, several lanes are slower */
 #if !defined(BW_ONE_LSTM)
 #define BW_MAX_BRANCHES 4
@@ -180,6 +183,13 @@ typedef struct bw_decision_rule {
     const uint8_t *thresholds; /* [classes] 0..255 */
 } bw_decision_rule;
 
+/* When the network sleeps: see bw_gate.h. */
+typedef struct bw_gate_rule {
+    uint16_t still;             /* samples without movement after which it does, a window at least; 0: never */
+    uint16_t preroll;           /* samples before a movement that the first window begins with, less than a window */
+    const uint16_t *thresholds; /* [channels] counts */
+} bw_gate_rule;
+
 /* A validated view of an image; read only. The image must outlive it. */
 typedef struct bw_model {
     const uint8_t *image;
@@ -192,23 +202,25 @@ typedef struct bw_model {
     uint8_t layers; /* of all branches */
     uint8_t dense_layers;
     uint8_t classes;
-    uint8_t lanes; /* ceil(window / hop) windows in flight; 0: network only */
+    uint8_t lanes; /* ceil(window / hop) windows in flight, 1 if stateful; 0: network only */
+    uint8_t stateful; /* the states are carried on from window to window */
     uint8_t has_softmax;
     int8_t input_zero;
     uint32_t rate_mhz;              /* samples per 1000 s */
     uint32_t accel_milli_lsb_per_g; /* scale of the raw counts that the model was trained with */
     uint32_t gyro_milli_lsb_per_dps;
-    bw_branch branch[BW_MAX_BRANCHES];
-    bw_lstm lstm[BW_MAX_LAYERS]; /* branch after branch */
-    bw_dense dense[BW_MAX_DENSE];
-    bw_softmax softmax;
     const bw_channel *front_end; /* [channels] */
     bw_decision_rule decision;
+    bw_gate_rule gate;
     const uint8_t *labels; /* classes times: length u8, ASCII */
     uint8_t answer_steps;
     const int8_t *answer_input;  /* [answer_steps][channels] */
     const int8_t *answer_hidden; /* [hidden of all layers] after the last step */
     const int8_t *answer_scores; /* [classes] */
+    bw_branch branch[BW_MAX_BRANCHES];
+    bw_lstm lstm[BW_MAX_LAYERS]; /* branch after branch */
+    bw_dense dense[BW_MAX_DENSE];
+    bw_softmax softmax;
 } bw_model;
 
 /* Refuses every image that is not whole, unchanged and safe to run. `image` is BW_ALIGNMENT-aligned. */

@@ -1,0 +1,125 @@
+"""`bitwave calibrate`."""
+
+from __future__ import annotations
+
+from pathlib import Path
+from typing import TYPE_CHECKING, Annotated
+
+import typer
+
+if TYPE_CHECKING:
+    from collections.abc import Sequence
+
+    from rich.console import Console
+
+    from .calibrate import Calibrated
+
+
+def calibrate(
+    run: Annotated[Path, typer.Argument(help="Folder of a run with --folds, or a .tflite with bitwave metadata.")],
+    streams: Annotated[Path | None, typer.Option(help="Continuous recordings with named segments.")] = None,
+    false_activations_per_hour: Annotated[float, typer.Option(min=0, help="At most this many.")] = 1.0,
+    on: Annotated[
+        list[str] | None, typer.Option(help="Of one model: choose on this participant, report on others; repeatable.")
+    ] = None,
+    out: Annotated[Path | None, typer.Option(help="Of one model: write it here; default: where it was.")] = None,
+    picture: Annotated[Path | None, typer.Option(help="Draw recall against false activations to this PNG.")] = None,
+    dry_run: Annotated[bool, typer.Option("--dry-run", help="Choose and report, write no model.")] = False,
+    as_json: Annotated[bool, typer.Option("--json", help="Print the result as one JSON document.")] = False,
+) -> None:
+    """Choose thresholds, margin, hold and refractory time on people whom the model never saw, report on others."""
+    import json
+
+    from rich.console import Console
+
+    from bitwave.errors import UsageError
+    from bitwave.recognition.event_picture import draw_calibration
+    from bitwave.recordings.streams import load_streams
+
+    from . import calibrate as calibration
+    from . import unseen
+    from .settings import open_run
+
+    console = Console(stderr=as_json, markup=False)  # a path may hold brackets
+    if run.is_file():
+        if streams is None:
+            raise UsageError("a model alone does not know its recordings: give --streams FOLDER")
+        heard = [unseen.hear_model(run, load_streams(streams))]
+    else:
+        opened = open_run(run)
+        heard = unseen.hear_run(opened, load_streams(streams or Path(opened.config.dataset)))
+    if run.is_file() or on:
+        if len(heard) != 1:
+            raise UsageError(
+                "--on goes with one model: a run with folds chooses for each on the participants of others"
+            )
+        found = [calibration.calibrate_one(heard[0], on or [], false_activations_per_hour)]
+    else:
+        if out is not None:
+            raise UsageError("--out goes with one model: those of a run get their decisions where they are")
+        found = calibration.calibrate_run(opened, heard, false_activations_per_hour)
+    if not dry_run:
+        for one in found:
+            target = out or one.model
+            calibration.write_decision(one.model, target, one.choice.chosen.decision)
+            mine = [trace for other in heard if other.model == one.model for trace in other.traces]
+            calibration.check_core(target, mine)
+    if picture is not None:
+        reported = {who: point for one in found for who, point in one.reported.items()}
+        draw_calibration(picture, found[-1].choice, false_activations_per_hour, reported)
+    if as_json:
+        told = [_json(one, out or one.model) for one in found]
+        typer.echo(json.dumps({"asked_false_per_hour": false_activations_per_hour, "models": told}))
+        return
+    _show(console, found, false_activations_per_hour, dry_run)
+
+
+def _json(one: Calibrated, target: Path) -> dict[str, object]:
+    chosen = one.choice.chosen
+    return {
+        "model": str(target),
+        "seed": one.seed,
+        "chosen_on": {
+            "participants": list(one.chosen_on),
+            "recall": chosen.recall,
+            "f1": chosen.f1,
+            "false_per_hour": chosen.false_per_hour,
+            "is_met": one.choice.is_met,
+        },
+        "decision": chosen.decision.model_dump(mode="json"),
+        "reported": one.score.summary(),
+        "curve": [{"false_per_hour": p.false_per_hour, "recall": p.recall, "f1": p.f1} for p in one.choice.curve],
+    }
+
+
+def _show(console: Console, found: Sequence[Calibrated], asked: float, dry_run: bool) -> None:
+
+    from rich.table import Table
+
+    from bitwave.recognition.event_score import Score
+    from bitwave.recognition.event_tables import tables
+
+    table = Table(title="Decisions", box=None, pad_edge=False, collapse_padding=True)
+    for name in ("model", "/ hour", "recall", "F1", "smooth", "margin", "hold", "pause", "thresholds"):
+        table.add_column(name, justify="left" if name == "model" else "right")
+    for one in found:
+        chosen, decision = one.choice.chosen, one.choice.chosen.decision
+        levels = [level for level, fires in zip(decision.thresholds, decision.fires, strict=True) if fires]
+        table.add_row(
+            f"{one.model.parent.name}, on {', '.join(one.chosen_on)}",
+            f"{chosen.false_per_hour:.2f}", f"{chosen.recall:.3f}",
+            f"{chosen.f1:.3f}", str(decision.smoothing), str(decision.margin), str(decision.hold),
+            str(decision.refractory), f"{min(levels)}..{max(levels)}",
+        )  # fmt: skip
+    console.print(table)
+    for one in found:
+        if not one.choice.is_met:
+            console.print(
+                f"{one.model}: no decision keeps to {asked:g} false activations per hour on the calibration streams; "
+                "the one with the fewest was taken: record more of idle and of other movements, and train on them"
+            )
+    total = sum((one.score for one in found), Score())
+    if total.participants:
+        for shown in tables(total, "Events of people whom nothing was chosen on,"):
+            console.print(shown)
+    console.print("Nothing was written: --dry-run." if dry_run else f"{len(found)} models have their decision.")

@@ -1,0 +1,98 @@
+"""Which model of a run never saw whom: streams are scored by no other."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from dataclasses import dataclass
+from pathlib import Path
+
+from bitwave import tflite
+from bitwave.errors import UsageError
+from bitwave.recognition.event_score import Score
+from bitwave.recognition.traces import Trace, Tracer
+from bitwave.recordings.recording import split_name
+from bitwave.recordings.streams import Stream
+
+from .settings import Part, Run
+
+
+@dataclass(frozen=True, eq=False)
+class Heard:
+    """What one model said about people whom it never saw.
+
+    Attributes:
+        model: its .tflite.
+        seed: that it was trained from.
+        traces: of their streams.
+    """
+
+    model: Path
+    seed: int
+    traces: tuple[Trace, ...]
+
+    @property
+    def participants(self) -> tuple[str, ...]:
+        """By name."""
+        return tuple(sorted({trace.stream.recording.participant for trace in self.traces}))
+
+
+def hear_model(path: Path, streams: Sequence[Stream]) -> Heard:
+    """All streams by one model; whether it saw these people is for the caller to know."""
+    tracer = Tracer(tflite.read_model(path))
+    return Heard(path, 0, tuple(tracer.trace(stream) for stream in streams))
+
+
+def hear_run(run: Run, streams: Sequence[Stream]) -> list[Heard]:
+    """The streams of each participant by every model that never saw them.
+
+    A run with folds has a model for each of its participants; of somebody whom the run does not know at all, the
+    deployable model speaks.
+
+    Raises:
+        UsageError: a model is not quantized yet, or somebody was in every model's training.
+    """
+    everybody = sorted({stream.recording.participant for stream in streams})
+    trained = {part: _trained_on(part) for part in run.parts()}
+    parts = [part for part in run.parts() if part in run.tested]
+    assigned = {part: [who for who in everybody if who in _tested_on(part)] for part in parts}
+    left = [who for who in everybody if not any(who in mine for mine in assigned.values())]
+    deployable = run.deployable
+    seen = [who for who in left if who in trained[deployable]]
+    if seen:
+        raise UsageError(
+            f"{seen[0]} was in the training of every model of {run.folder}: train with --folds or --hold-out, "
+            "or bring streams of others"
+        )
+    if left:
+        assigned[deployable] = [*assigned.get(deployable, []), *left]
+    found = []
+    for part, people in assigned.items():
+        if not people:
+            continue
+        if not part.tflite.exists():
+            raise UsageError(f"{part.tflite} is missing: run bitwave quantize {run.folder} first")
+        heard = hear_model(part.tflite, [stream for stream in streams if stream.recording.participant in people])
+        found.append(Heard(heard.model, part.history().seed, heard.traces))
+    return found
+
+
+def _trained_on(part: Part) -> set[str]:
+    history = part.history()
+    return {_participant(name) for name in (*history.train, *history.validation)}
+
+
+def _tested_on(part: Part) -> set[str]:
+    """Whom a model never saw; a split by session or recording leaves nobody."""
+    return {_participant(name) for name in part.history().test} - _trained_on(part)
+
+
+def _participant(take: str) -> str:
+    return split_name(Path(f"{take}.csv"))[1]
+
+
+def scores(heard: Sequence[Heard]) -> dict[int, Score]:
+    """By seed, the events that the cores said."""
+    found: dict[int, Score] = {}
+    for one in heard:
+        found[one.seed] = sum((trace.score() for trace in one.traces), found.get(one.seed, Score()))
+    return found
