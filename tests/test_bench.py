@@ -17,7 +17,7 @@ from bitwave.cli import build_app
 from bitwave.core.host import HostCore
 from bitwave.model import image
 from bitwave.tflite import build
-from models import random_model
+from models import random_model, stateful, with_gate
 from support import need
 
 need("unicorn", "elftools", "capstone", "ziglang")
@@ -83,7 +83,7 @@ def test_json_and_tables_of_one_model(tmp_path: Path) -> None:
     assert all(row["cycles_per_step"] > row["instructions_per_step"] > 0 for row in told["rows"])
     assert set(told["footprint"]) >= MEMORY
     text = run_bench(model)
-    for words in ("±7 %", "64 MHz", "CMSIS-NN", "NNoM", "packed weights", "image:", "stack", "head included"):
+    for words in ("±7 %", "64 MHz", "CMSIS-NN", "NNoM", "could be packed", "image:", "stack", "head included"):
         assert words in text, words
 
 
@@ -123,3 +123,14 @@ def test_why_a_model_gets_the_portable_kernels(tmp_path: Path) -> None:
     model = tmp_path / "model.tflite"
     model.write_bytes(build.write(random_model(1, channels=3, hidden=(65,))))
     assert "portable kernels, because a matrix has more than 64 columns" in " ".join(run_bench(model).split())
+
+
+def test_a_gate_and_carried_states_are_measured() -> None:
+    gated = footprint(with_gate(grid_model(6, 24), 50, 20), "gcc")
+    assert gated is not None
+    assert 0 < gated.asleep_cycles < 1000 < gated.waking_cycles < 40 * gated.window_cycles_one_lane
+    carried = footprint(stateful(grid_model(6, 24), 10), "gcc")
+    plain = footprint(grid_model(6, 24), "gcc")
+    assert carried is not None and plain is not None
+    assert carried.arena_bytes < plain.arena_bytes and carried.window_cycles == carried.window_cycles_one_lane
+    assert carried.window_cycles < plain.window_cycles and carried.asleep_cycles == 0

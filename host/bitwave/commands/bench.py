@@ -154,20 +154,26 @@ def _print_rows(out: Console, model: QuantModel, found: Bench) -> None:
         )  # fmt: skip
     out.print(table)
     for index, reason in enumerate(found.why_plain):
-        chosen = "packed weights: Cortex-M4 DSP kernels" if reason is None else f"portable kernels, because {reason}"
+        meets = "Cortex-M4 DSP kernels, because its weights could be packed: it meets all of their conditions"
+        chosen = meets if reason is None else f"portable kernels, because {reason}"
         out.print(f"LSTM layer {index + 1}: {chosen}", highlight=False)
 
 
 def _print_footprint(out: Console, memory: Footprint) -> None:
     core = memory.code_bytes + memory.constant_bytes
-    lines = (
+    lines = [
         f"flash: core {core:,} B (code {memory.code_bytes:,}, constants {memory.constant_bytes:,}), kernel for two "
         f"lanes {memory.lanes_code_bytes:,} B more; with all kinds of layers {memory.whole_code_bytes:,} B of code",
         f"image: {memory.image_bytes:,} B, {memory.image_bytes / memory.raw_bytes:.2f} of weights, biases and labels",
         f"RAM: arena {memory.arena_bytes:,} B, stack of bw_recognizer_push {memory.stack_bytes:,} B",
         f"dearest sample that ends a window, head included, of several inputs: {memory.window_cycles:,} cycles; "
         f"{memory.window_cycles_one_lane:,} with one lane",
-    )
+    ]
+    if memory.asleep_cycles:
+        lines.append(
+            f"motion gate: {memory.asleep_cycles:,} cycles for a sample that is slept through, "
+            f"{memory.waking_cycles:,} for the one that wakes, with what was kept of the sleep"
+        )
     for line in lines:
         out.print(line, highlight=False)
 
