@@ -54,8 +54,8 @@ class Facts(ctypes.Structure):
 
     _fields_ = [
         *((name, c_uint64) for name in (
-            "now_us", "samples_made", "samples_taken", "first_taken", "bus_bytes", "slow_bytes", "usb_packets",
-            "notifications", "radio_dropped", "flash_operations", "erases",
+            "now_us", "samples_made", "samples_taken", "first_taken", "bus_bytes", "slow_bytes", "bus_us",
+            "usb_packets", "notifications", "radio_dropped", "flash_operations", "erases",
         )),
         *((name, c_uint32) for name in ("dead", "in_bootloader", "advertises", "lamps")),
     ]  # fmt: skip
@@ -187,9 +187,15 @@ class UsbHost(HostEnd):
         return self.world.take(self.world.dll.world_usb_read)
 
 
+class Confirmed(IntEnum):
+    """Which pieces of a frame are written with response; `bitwave.links.ble` asks for it with the last."""
+
+    NONE, LAST, ALL = range(3)
+
+
 class BleHost(HostEnd):
     mtu = 247
-    with_response = False
+    confirmed = Confirmed.LAST
 
     def connect(self, mtu: int = 247, interval_ms: float = 30, packets: int = 1, subscribe: bool = True) -> BleHost:
         """A central connects, and the sketch gets time to notice."""
@@ -211,7 +217,9 @@ class BleHost(HostEnd):
     def send(self, data: bytes) -> None:
         for at in range(0, len(data), self.mtu - 3):
             piece = data[at : at + self.mtu - 3]
-            self.world.dll.world_ble_write(COMMAND, piece, c_size_t(len(piece)), int(self.with_response))
+            is_last = at + len(piece) == len(data)
+            with_response = self.confirmed == Confirmed.ALL or (is_last and self.confirmed == Confirmed.LAST)
+            self.world.dll.world_ble_write(COMMAND, piece, c_size_t(len(piece)), int(with_response))
 
     def raw(self) -> bytes:
         return self.world.take(lambda *a: self.world.dll.world_ble_read(FRAMES, *a))

@@ -11,7 +11,7 @@ from pathlib import Path
 
 from bitwave.model import image
 from ccode import CORE, CORE_SOURCES, PROGRAMS, ROOT, SANITIZE, STRICT, compiler
-from models import random_model
+from models import random_model, with_gate
 
 TARGETS = ("frames", "commands", "image", "slots")
 SHARE = {"frames": 4, "commands": 2, "image": 2, "slots": 2}  # of ten inputs
@@ -58,7 +58,7 @@ def small_image(folder: Path) -> Path:
     model = random_model(
         3, steps=8, channels=3, hidden=(3, 2), dense=(4, 4), per_channel=True, hop=3, metadata=True
     )  # fmt: skip
-    path.write_bytes(image.build(model))
+    path.write_bytes(image.build(with_gate(model, still=8, preroll=7)))
     return path
 
 

@@ -8,7 +8,7 @@ from typing import Literal, NamedTuple
 
 import numpy as np
 
-from bitwave.model.metadata import ChannelScaling, Decision, Metadata
+from bitwave.model.metadata import ChannelScaling, Decision, Gate, Metadata
 from bitwave.model.quantmodel import (
     Activation,
     Attention,
@@ -245,3 +245,20 @@ def logits_model(scale: float, classes: int) -> QuantModel:
     unit = float32(float32(scale) / float32(dense.input.scale))
     flat = Dense(dense.input, target, np.zeros((classes, 1), np.int8), np.zeros(classes, np.int32), (unit,))
     return QuantModel(1, 1, base.input, base.branches, (flat,), Softmax(target))
+
+
+def with_gate(model: QuantModel, still: int, preroll: int = 0, thresholds: int | tuple[int, ...] = 100) -> QuantModel:
+    """The model with a motion gate; one threshold for all channels, or one for each."""
+    assert model.metadata is not None
+    each = (thresholds,) * model.channels if isinstance(thresholds, int) else thresholds
+    gate = Gate(thresholds=each, still=still, preroll=preroll)
+    return replace(model, metadata=Metadata.model_validate(model.metadata.model_dump() | {"gate": gate}))
+
+
+def stateful(model: QuantModel, hop: int) -> QuantModel:
+    """The model with its states carried on, and the window that this takes."""
+    assert model.metadata is not None
+    conv = model.branches[0].conv
+    window = hop + (conv.kernel - conv.stride if conv else 0)
+    changes = {"streaming": "stateful", "hop": hop, "window": window}
+    return replace(model, steps=window, metadata=Metadata.model_validate(model.metadata.model_dump() | changes))

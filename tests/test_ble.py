@@ -97,7 +97,9 @@ def test_frames_cross_whole_at_any_mtu(add_board: Callable[..., BleBoard], mtu: 
     indices = np.concatenate([block.indices for block in blocks])
     assert np.array_equal(np.concatenate([block.samples for block in blocks]), recording.samples[indices])
     assert board.frames.acquired, "BlueZ gives notifications a socket of their own"
-    assert {kind for _, kind in board.command.writes} == {"command"}, "written without response"
+    kinds = [(kind, piece.endswith(b"\0")) for piece, kind in board.command.writes]
+    assert set(kinds) <= {("command", False), ("request", True)}, "each frame's last piece is confirmed, and no other"
+    assert len(kinds) > 2 and kinds[-1] == ("request", True)
     assert max(len(piece) for piece, _ in board.command.writes) <= min(mtu - 3, 244)
     assert not board.device.connected, "closing the link lets go of the board"
 

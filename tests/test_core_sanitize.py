@@ -10,7 +10,7 @@ import pytest
 
 from bitwave.model import image
 from ccode import program, run
-from models import Shape, random_model
+from models import Shape, random_model, stateful, with_gate
 
 SHAPES: dict[str, dict[str, Any]] = {
     "two-layers": {"channels": 3, "hidden": (7, 4), "dense": (6, 5), "per_channel": True, "hop": 5, "metadata": True},
@@ -27,8 +27,26 @@ SHAPES: dict[str, dict[str, Any]] = {
         "metadata": True,
         "packable": True,
     },
+    "gated": {"channels": 3, "hidden": (5,), "dense": (3,), "hop": 5, "metadata": True, "gate": (12, 11)},
+    "stateful": {
+        "channels": 3,
+        "branches": (Shape(0, 2, (5, 2), "last", (3, 4, 2)), Shape(1, 2, (3,), "last", (2, 3, 1))),
+        "dense": (3,),
+        "metadata": True,
+        "carried": 8,
+        "gate": (12, 9),
+    },
     "network-only": {"channels": 1, "hidden": (1,), "dense": (1,), "softmax": False},
 }
+
+
+def build(shape: str) -> bytes:
+    options = dict(SHAPES[shape])
+    gate, carried = options.pop("gate", None), options.pop("carried", None)
+    model = random_model(3, steps=12, **options)
+    if carried is not None:
+        model = stateful(model, carried)
+    return image.build(model if gate is None else with_gate(model, *gate))
 
 
 @pytest.fixture(scope="module", params=["gcc", "clang"])
@@ -39,7 +57,7 @@ def attack(request: pytest.FixtureRequest, tmp_path_factory: pytest.TempPathFact
 @pytest.fixture(params=SHAPES)
 def packed(request: pytest.FixtureRequest, tmp_path: Path) -> Path:
     path = tmp_path / "model.bwi"
-    path.write_bytes(image.build(random_model(3, steps=12, **SHAPES[request.param])))
+    path.write_bytes(build(request.param))
     return path
 
 
@@ -53,10 +71,10 @@ def test_forged_images_are_refused_or_harmless(attack: Path, packed: Path, seed:
     assert 0 < int(told[0]) < int(told[2]), "both kinds must occur"
 
 
-@pytest.mark.parametrize("shape", ["two-layers", "branches"])
+@pytest.mark.parametrize("shape", ["two-layers", "branches", "stateful"])
 def test_app_survives_noise(attack: Path, tmp_path: Path, shape: str) -> None:
     path = tmp_path / "model.bwi"
-    path.write_bytes(image.build(random_model(3, steps=12, **SHAPES[shape])))
+    path.write_bytes(build(shape))
     told = run([attack, "talk", path, "5", "20000"]).split()
     assert int(told[0]) > 0 and int(told[2]) > 0, "drops and damaged frames must occur"
 

@@ -245,10 +245,14 @@ def test_files_and_boards_that_do_not_fit(files: dict[str, Path], tmp_path: Path
             deployment.deploy(link, network)
         with pytest.raises(LinkError, match=r"the image has \d+ bytes, a slot of emu:test \d+: train a smaller"):
             deployment.deploy(link, large)
+    packed = image.build(model)
     with pytest.raises(LinkError, match="takes images of version 99"):
-        deployment._check_fit(link, Info(abi=99), b"", False)
-    with pytest.raises(LinkError, match="has no model slots"):
-        deployment._check_fit(link, Info(abi=image.ABI), b"", False)
+        deployment._check_fit(link, Info(abi=99), packed, False)
+    for old in (image.ABI, image.ABI_OLDEST):  # an older board takes what needs no more
+        with pytest.raises(LinkError, match="has no model slots"):
+            deployment._check_fit(link, Info(abi=old), packed, False)
+    with pytest.raises(LinkError, match="takes images of version 3, this model needs 4: bitwave flash"):
+        deployment._check_fit(link, Info(abi=3), image.build(models.with_gate(model, still=8)), False)
 
 
 def test_an_exported_image_will_do(files: dict[str, Path], tmp_path: Path) -> None:

@@ -12,9 +12,15 @@ from pathlib import Path
 import numpy as np
 import pytest
 
+import firmware_world
 import models
 from bitwave.boards import doctor, usb
+from bitwave.capture import takes
+from bitwave.capture.cues import Cue
 from bitwave.cli import build_app, run
+from bitwave.errors import LinkError
+from bitwave.links.link import Link
+from bitwave.recognition import live
 from bitwave.recordings.recording import Recording
 from bitwave.tflite import build as tflite_build
 from bitwave.wire.codec import Frame, decode, encode
@@ -167,6 +173,20 @@ def test_a_port_without_our_firmware(usb_world: UsbWorld, monkeypatch: pytest.Mo
     assert the(found, "link").next == "bitwave flash puts the bitwave firmware on it"
 
 
+def test_a_named_port_is_examined_like_one_that_is_found(
+    usb_world: UsbWorld, tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    port = tmp_path / "ttyACM0"
+    port.touch()
+    usb_world.plug(str(port), usb.BOOTLOADER)
+    assert run(build_app(), ["doctor", f"serial:{port}"]) == 6
+    assert f"next: bitwave flash --port {port}" in capsys.readouterr().out
+
+
+def test_a_port_that_is_not_there(usb_world: UsbWorld, tmp_path: Path) -> None:
+    assert the(doctor.examine(f"serial:{tmp_path / 'ttyACM9'}"), "link").next == "bitwave ports lists what is there"
+
+
 def examine(recording: Recording, **mangle: object) -> doctor.Examination:
     return doctor.examine_link("replay:test", lambda url: faulty_link(recording, **mangle))  # type: ignore[arg-type]
 
@@ -203,7 +223,29 @@ def test_a_fault_of_the_board_is_told(monkeypatch: pytest.MonkeyPatch) -> None:
 
     found = examine(LONG, mangle=failing)
     assert the(found, "fault").found == "the sensor stopped answering"
+    assert "press reset" in the(found, "fault").next
     assert the(found, "rate").state == "bad"
+
+
+@pytest.fixture
+def without_sensor(tmp_path: Path) -> Iterator[Link]:
+    """The sketch on a board that has no sensor, on its own time."""
+    with firmware_world.board(firmware_world.library(), 0) as world:
+        usb = world.run(4).usb.open()
+        yield firmware_world.SketchLink(usb)
+
+
+def test_a_board_without_a_sensor_is_not_told_to_update(without_sensor: Link, tmp_path: Path) -> None:
+    found = doctor.examine_link("test:", lambda url: without_sensor).findings
+    sensor = next(finding for finding in found if finding.check == "sensor")
+    assert (sensor.state, sensor.found) == ("bad", "the board has found no motion sensor")
+    assert "only the Sense has one" in sensor.next
+    for use in (
+        lambda: live.run(without_sensor),
+        lambda: takes.record_cues(without_sensor, tmp_path, "p01", "s01", [Cue("wave")]),
+    ):
+        with pytest.raises(LinkError, match="has found no motion sensor: only the Sense"):
+            use()
 
 
 def test_firmware_of_another_version(monkeypatch: pytest.MonkeyPatch) -> None:

@@ -124,14 +124,16 @@ def test_exported_text_compiles_for_the_board(name: str, own: Path, tmp_path: Pa
     run([*compiler(name), *STRICT, "-c", "bitwave_model.c"], cwd=tmp_path)
 
 
-def test_text_for_another_core_does_not_compile(own: Path, tmp_path: Path) -> None:
+@pytest.mark.parametrize("reads", [(image.ABI_OLDEST - 2, image.ABI_OLDEST - 1), (image.ABI + 1, image.ABI + 2)])
+def test_text_for_another_core_does_not_compile(reads: tuple[int, int], own: Path, tmp_path: Path) -> None:
     done(own, "--out", tmp_path)
-    own_abi, other_abi = (f"#define BW_IMAGE_ABI {abi}\n" for abi in (image.ABI, image.ABI + 1))
     shutil.copytree(CORE / "include", tmp_path, dirs_exist_ok=True)
     header = tmp_path / "bitwave/model.h"
-    newer = header.read_text().replace(own_abi, other_abi)
-    assert newer != header.read_text()
-    header.write_text(newer)
+    other = header.read_text()
+    for name, abi in zip(("BW_IMAGE_ABI_OLDEST", "BW_IMAGE_ABI"), reads, strict=True):
+        assert f"#define {name} " in other
+        other = re.sub(rf"(#define {name}) \d+", rf"\1 {abi}", other)
+    header.write_text(other)
     command = [*compiler("gcc"), "-std=c99", "-I.", "-c", "bitwave_model.c"]
     result = subprocess.run(command, cwd=tmp_path, capture_output=True, text=True, check=False)
     assert result.returncode != 0

@@ -284,6 +284,17 @@ def test_a_port_opened_again_is_silent(rev1: World) -> None:
     assert info_of(usb).board == 1
 
 
+def test_what_the_last_host_had_no_time_to_say_is_not_taken_for_the_next_ones(rev1: World) -> None:
+    usb = rev1.usb.open()
+    rev1.run(0.1)
+    usb.tell(requests.Stream(1))
+    usb.close()
+    rev1.run(1)
+    usb.open()
+    rev1.run(1)
+    assert usb.listen() == []
+
+
 def test_lamps(rev1: World) -> None:
     usb = rev1.usb.open()
     assert rev1.facts.lamps == 0
@@ -353,6 +364,22 @@ def test_garbage_without_end_does_not_hold_the_board_up(rev1: World) -> None:
     assert index == list(range(index[0], index[0] + len(raw))) and len(raw) > 9.5 * 119
     counters = facts_of(rev1)
     assert counters.lost == 0 and counters.crc_errors > 100
+
+
+@pytest.mark.parametrize("size", [244, 200, 20])
+def test_a_flood_over_bluetooth_never_overruns_the_receive_ring(rev1: World, size: int) -> None:
+    """Packets without response, several in each connection event, while samples are streamed the other way."""
+    ble = rev1.ble.connect(interval_ms=7.5, packets=6)
+    ble.ask(requests.Stream(1))
+    for _ in range(400):
+        ble.send(b"\x55" * size)
+    rev1.run(5)
+    ble.listen()
+    ble.send(b"\0")
+    assert info_of(ble).board == 1
+    assert rev1.facts.radio_dropped == 0
+    raw, index = ble.samples()
+    assert index == list(range(index[0], index[0] + len(raw))) and len(raw) > 4.9 * 119
 
 
 def test_a_model_slower_than_the_sensor_loses_samples_and_says_so(rev1: World) -> None:

@@ -15,7 +15,7 @@ from bitwave.errors import LinkError
 from bitwave.model import image
 from bitwave.wire import frames, requests
 from bitwave.wire.frames import BUILT_IN
-from firmware_world import HostEnd, SketchLink, World, board
+from firmware_world import Confirmed, HostEnd, SketchLink, World, board
 from models import random_model
 from test_firmware import counts
 from updates import packed
@@ -70,17 +70,27 @@ def test_an_update_over_usb_takes_less_than_3_seconds(world: World, model: Path)
 
 
 @pytest.mark.parametrize(("interval_ms", "packets"), [(30, 1), (30, 4), (15, 6)])
-@pytest.mark.parametrize("with_response", [True, False], ids=["response", "command"])
+@pytest.mark.parametrize("confirmed", list(Confirmed))
 def test_an_update_over_bluetooth_takes_less_than_10_seconds(
-    world: World, model: Path, interval_ms: float, packets: int, with_response: bool
+    world: World, model: Path, interval_ms: float, packets: int, confirmed: Confirmed
 ) -> None:
     allow(world)
     ble = world.ble.connect(interval_ms=interval_ms, packets=packets)
-    ble.with_response = with_response
+    ble.confirmed = confirmed
+    ble.ask(requests.Stream(1))
     done = deploy.deploy(SketchLink(ble), model)
     assert done.info.active != BUILT_IN
     assert done.seconds < 10
+    assert done.sent == done.size  # no chunk twice
+    assert world.facts.radio_dropped == 0
     assert world.usb.answer(requests.GetCounters(), frames.Counters).lost == 0
+
+
+def test_an_update_at_the_smallest_mtu_is_slow_and_whole(world: World, model: Path) -> None:
+    allow(world)
+    done = deploy.deploy(SketchLink(world.ble.connect(mtu=23, interval_ms=30, packets=1)), model)
+    assert done.info.active != BUILT_IN
+    assert done.sent == done.size and done.seconds < 30
 
 
 def test_a_stranger_nearby_may_not_update(world: World, model: Path) -> None:
@@ -107,15 +117,18 @@ def test_a_held_pose_allows_updates(model: Path, counts_of_y: int, turning: int,
         assert ble.answer(requests.GetInfo(), frames.Info).may_update == held
 
 
+@pytest.mark.parametrize("then", ["usb", "ble"])
 @pytest.mark.parametrize("lose", ["usb", "ble"])
-def test_an_update_goes_on_after_a_lost_link(world: World, model: Path, lose: str) -> None:
-    """The link goes in the middle; the same update goes on over the other one."""
+def test_an_update_goes_on_after_a_lost_link(world: World, model: Path, lose: str, then: str) -> None:
+    """The link goes in the middle; the same update goes on over the same link, found again, or over the other one."""
     content = model.read_bytes()
     begin = requests.UpdateBegin(len(content), zlib.crc32(content), content[16:24])
     allow(world)
-    ends: dict[str, HostEnd] = {"usb": world.usb, "ble": world.ble.connect(interval_ms=15)}
-    first = ends.pop(lose)
-    (second,) = ends.values()
+    open_end: dict[str, Callable[[], HostEnd]] = {
+        "usb": world.usb.open,
+        "ble": lambda: world.ble.connect(interval_ms=15),
+    }
+    first = open_end[lose]()
     assert first.status(begin) == 0
     for at in range(0, 2400, 480):
         assert first.status(requests.UpdateChunk(at, content[at : at + 480], requests.UpdateChunk.ANSWER)) == 0
@@ -124,8 +137,8 @@ def test_an_update_goes_on_after_a_lost_link(world: World, model: Path, lose: st
     else:
         world.ble.disconnect()
     world.run(6)
-    done = deploy.deploy(SketchLink(second), model)
-    assert done.began_at == 2400
+    done = deploy.deploy(SketchLink(open_end[then]()), model)
+    assert done.began_at == 2400 and done.sent == len(content) - 2400
     assert done.info.active != BUILT_IN
 
 

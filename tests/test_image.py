@@ -40,6 +40,7 @@ def test_constants_are_those_of_the_header() -> None:
     from bitwave.emulator import engine
 
     assert header_number("BW_IMAGE_ABI") == image.ABI
+    assert header_number("BW_IMAGE_ABI_OLDEST") == image.ABI_OLDEST
     assert header_number("BW_MAX_LANES") == image.MAX_LANES
     assert header_number("BW_MAX_WIDTH") == image.MAX_WIDTH
     assert header_number("BW_MAX_LABELS") == core.MAX_LABELS
@@ -54,7 +55,7 @@ def test_constants_are_those_of_the_header() -> None:
 def test_status_texts_are_those_of_the_header() -> None:
     entries = re.findall(r'X\(BW_\w+, (\d+), "(.+)"\)', STATUSES)
     assert [int(number) for number, _ in entries] == list(range(len(entries)))
-    assert len(entries) == 21
+    assert len(entries) == 22
     assert [core.status_text(int(number)) for number, _ in entries] == [text for _, text in entries]
     assert core.status_text(200) == "unknown status"
 
@@ -64,7 +65,7 @@ def test_a_pure_function_with_its_facts_in_the_header() -> None:
     packed = image.build(model)
     assert packed == image.build(model)
     info = image.describe(packed)
-    assert (info.size, info.abi, info.digest) == (len(packed), image.ABI, bytes(range(16)))
+    assert (info.size, info.abi, info.digest) == (len(packed), 3, bytes(range(16)))
     assert (info.window, info.hop, info.channels, info.classes) == (50, 10, 6, 5)
     assert (info.rate_mhz, info.accel_milli_lsb_per_g, info.gyro_milli_lsb_per_dps) == (100_000, 8_192_000, 16_384)
 
@@ -96,8 +97,11 @@ def test_every_length_is_refused() -> None:
 
 FORGERIES = {
     "another magic": (0, b"BWIN"),
-    "another ABI": (4, struct.pack("<H", image.ABI + 1)),
-    "unknown flag": (6, b"\x03"),
+    "a newer ABI": (4, struct.pack("<H", image.ABI + 1)),
+    "an ABI too old": (4, struct.pack("<H", image.ABI_OLDEST - 1)),
+    "a gate before there was one": (6, b"\x03"),
+    "carried states before there were any": (6, b"\x05"),
+    "unknown flag": (6, b"\x09"),
     "no window": (32, bytes(2)),
     "a window too long": (32, struct.pack("<H", 4097)),
     "hop longer than the window": (34, struct.pack("<H", 51)),

@@ -58,7 +58,9 @@ def test_rounding_and_clamps_have_straight_through_gradients() -> None:
 def test_a_run_with_qat_keeps_what_it_started_from(tmp_path: Path) -> None:
     need("tensorflow", "keras")
     data = dataset()
-    settings = Settings(hidden=(6,), pool="mean", epochs=40, batch=8, learning_rate=0.02, validation=0.2)
+    settings = Settings(
+        hidden=(6,), conv_filters=0, pool="mean", epochs=40, batch=8, learning_rate=0.02, validation=0.2
+    )
     settings = settings.model_copy(update={"augmentation": Augmentation(rotation=5.0)})
     config = train.plan(data, tmp_path, settings, split=Split(kind="folds", by="auto", folds=2))
     run = train.train(data, config, tmp_path / "run")

@@ -19,7 +19,11 @@ from bitwave_train.shapes import modalities
 from support import need
 from training_data import STEPS, dataset, take, write_dataset
 
-SMALL = Settings(hidden=(8,), epochs=50, batch=8, learning_rate=0.02, warmup=2, patience=50, validation=0.2)
+CHANGES = Augmentation(rotation=15.0, amplitude=0.1, shift=0.05, speed=0.0)
+PLAIN = Settings(hidden=(8,), conv_filters=0, pool="last", memory=0.5, augmentation=CHANGES)
+SMALL = PLAIN.model_copy(
+    update={"epochs": 50, "batch": 8, "learning_rate": 0.02, "warmup": 2, "patience": 50, "validation": 0.2}
+)
 FOLDS = Split(kind="folds", by="auto", folds=2)
 
 
@@ -156,7 +160,7 @@ def test_training_and_kept_network_have_the_same_lstm(dropout: float) -> None:
 
     from bitwave_train.model import build_training
 
-    settings = Settings(hidden=(5, 4), recurrent_dropout=dropout)
+    settings = PLAIN.model_copy(update={"hidden": (5, 4), "recurrent_dropout": dropout})
     layers = [layer for layer in build_training(9, ("ax", "ay", "az"), 2, settings).layers if "lstm" in layer.name]
     random = np.random.default_rng(0)
     for layer in layers:
@@ -271,7 +275,7 @@ def test_augmentation_moves_what_it_says() -> None:
     raw = random.integers(-3000, 3000, (40, 30, 6)).astype(np.int16)
     fixed = np.zeros(40, bool)
     channels = ("ax", "ay", "az", "gx", "gy", "gz")
-    off = Augmentation(rotation=0, amplitude=0, shift=0)
+    off = Augmentation.none()
     np.testing.assert_array_equal(augment(raw, fixed, channels, off, random), raw)
     turned = augment(raw, fixed, channels, off.model_copy(update={"rotation": 20.0}), random)
     for first in (0, 3):  # a rotation keeps every vector's length and moves it by 20 degrees at most
@@ -334,7 +338,7 @@ def test_memory_sets_forget_and_input_biases() -> None:
     need("tensorflow", "keras")
     from bitwave_train.model import build_training, remember
 
-    network = build_training(10, ("ax", "ay", "az"), 2, Settings(hidden=(50, 4)))
+    network = build_training(10, ("ax", "ay", "az"), 2, PLAIN.model_copy(update={"hidden": (50, 4)}))
     untouched = [layer.get_weights() for layer in network.layers]
     remember(network, 2.0, np.random.default_rng(0))
     for layer, before in zip(network.layers, untouched, strict=True):
@@ -372,7 +376,7 @@ def test_every_architecture_is_kept_read_and_quantized(shape: dict[str, object],
     from bitwave_train import floatmodel, keras_reader
     from bitwave_train.model import build_deployable, build_training
 
-    settings = Settings.model_validate({"hidden": (6,), **shape})
+    settings = Settings.model_validate({"hidden": (6,), "conv_filters": 0, "pool": "last", **shape})
     data = dataset()
     raw = np.stack([take.samples for take in data.recordings])
     mean, deviation = raw.mean(axis=(0, 1)), raw.std(axis=(0, 1)) + 100.0

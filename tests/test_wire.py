@@ -197,11 +197,11 @@ def test_an_info_of_format_1_is_read() -> None:
     assert wire.decode(wire.encode(Frame(old))).frames == [Frame(dataclasses.replace(old, active=frames.BUILT_IN))]
 
 
-@pytest.mark.parametrize("size", [24, 28, 40, 44, 60])
+@pytest.mark.parametrize("size", [24, 28, 40, 48, 52, 60])
 def test_counters_of_older_and_newer_boards_are_read(size: int) -> None:
     body = b"".join(struct.pack("<I", n + 1) for n in range(size // 4))
     read = wire.decode(wire.encode(Frame(frames.Unknown(0x07, body)))).frames[0].body
-    known = [n + 1 if n < size // 4 else 0 for n in range(10)]
+    known = [n + 1 if n < size // 4 else 0 for n in range(12)]
     assert read == frames.Counters(*known)
 
 

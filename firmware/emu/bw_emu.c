@@ -17,6 +17,7 @@ static uint32_t arena[ARENA_SIZE / sizeof(uint32_t)];
 static uint32_t app_arena[ARENA_SIZE / sizeof(uint32_t)];
 static bw_model model;
 static bw_recognizer recognizer;
+static uint32_t slept; /* samples since the recognizer's start */
 static bw_app app;
 static bw_board board = {0, {BW_EMU_FIRMWARE}, 6, 119000, 8192000, 16384, {BW_LINK_PHYSICAL, BW_LINK_REMOTE}};
 
@@ -105,6 +106,7 @@ uint32_t bw_emu_network_start(uint32_t lanes)
 
 uint32_t bw_emu_recognizer_start(uint32_t sensor_mhz)
 {
+    slept = 0;
     return (uint32_t)bw_recognizer_init(&recognizer, &model, sensor_mhz == 0 ? model.rate_mhz : sensor_mhz, arena,
                                         sizeof arena);
 }
@@ -116,6 +118,7 @@ uint32_t bw_emu_recognize(uint32_t samples)
     uint32_t found = 0;
     for (; samples > 0; --samples, sample += model.channels) {
         bw_recognizer_push(&recognizer, sample, &bw_emu_event);
+        slept += recognizer.asleep;
         if (bw_emu_event.kind == BW_EVENT_NONE) {
             continue;
         }
@@ -130,6 +133,11 @@ uint32_t bw_emu_recognize(uint32_t samples)
         ++found;
     }
     return found;
+}
+
+uint32_t bw_emu_slept(void)
+{
+    return slept;
 }
 
 static bw_status erase(void *context, uint32_t slot, uint32_t page)

@@ -54,6 +54,7 @@ uint32_t bw_emu_network_start(uint32_t lanes);
 /* Raw int16 [samples][channels] in bw_emu_input -> that many bw_emu_result in bw_emu_output. */
 uint32_t bw_emu_recognizer_start(uint32_t sensor_mhz); /* 0: the model's rate */
 uint32_t bw_emu_recognize(uint32_t samples);
+uint32_t bw_emu_slept(void); /* samples since the start that found the network asleep */
 
 /* The app: bytes and samples from bw_emu_input, bytes to bw_emu_output. A start keeps what bw_emu_flash holds. */
 uint32_t bw_emu_app_start(uint32_t with_model, uint32_t rate_mhz);

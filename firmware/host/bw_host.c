@@ -1,6 +1,7 @@
 /* What Python needs beside bitwave.h: sizes of objects, facts of a model, and loops over windows and samples. */
 #include "bitwave.h"
 
+#include "bw_batch.h"
 #include "bw_nor.h"
 
 #if defined(_WIN32)
@@ -40,12 +41,48 @@ BW_EXPORT const char *bw_host_status_text(int status);
 BW_EXPORT int bw_host_open(bw_model *model, const void *image, size_t size);
 BW_EXPORT void bw_host_describe(const bw_model *model, bw_host_shape *shape);
 BW_EXPORT int bw_host_self_test(const bw_model *model, void *arena, size_t size);
+BW_EXPORT size_t bw_host_batch_size(const bw_model *model);
+BW_EXPORT const bw_batch *bw_host_batch_prepare(const bw_model *model, void *memory);
+BW_EXPORT size_t bw_host_batch_arena_size(const bw_batch *batch);
 BW_EXPORT int bw_host_classify(const bw_model *model, void *arena, size_t size, const int8_t *windows, size_t count,
                                uint32_t steps, int8_t *scores, int8_t *const hidden[], int16_t *const cell[]);
-BW_EXPORT int bw_host_recognizer_start(bw_recognizer *recognizer, const bw_model *model, uint32_t sensor_mhz,
+BW_EXPORT int bw_host_classify_batches(const bw_batch *batch, const bw_model *model, void *arena, size_t size,
+                                       const int8_t *windows, size_t count, uint32_t steps, int8_t *scores,
+                                       int8_t *const hidden[], int16_t *const cell[]);
+BW_EXPORT size_t bw_host_batch_size(const bw_model *model) { return bw_batch_size(model); }
+
+const bw_batch *bw_host_batch_prepare(const bw_model *model, void *memory) { return bw_batch_prepare(model, memory); }
+
+size_t bw_host_batch_arena_size(const bw_batch *batch) { return bw_batch_arena_size(batch); }
+
+/* The same, BW_BATCH windows at a time. */
+int bw_host_classify_batches(const bw_batch *batch, const bw_model *model, void *arena, size_t size,
+                             const int8_t *windows, size_t count, uint32_t steps, int8_t *scores,
+                             int8_t *const hidden[], int16_t *const cell[]) {
+    for (size_t i = 0; i < count; i += BW_BATCH) {
+        int8_t *hidden_at[BW_MAX_LAYERS] = {NULL};
+        int16_t *cell_at[BW_MAX_LAYERS] = {NULL};
+        const bw_batch_trace trace = {hidden_at, cell_at};
+        const int traced = hidden != NULL && cell != NULL;
+        for (uint32_t layer = 0; traced && layer < model->layers; ++layer) {
+            const size_t values = (size_t)bw_model_layer_steps(model, layer, steps) * model->lstm[layer].hidden;
+            hidden_at[layer] = hidden[layer] + i * values;
+            cell_at[layer] = cell[layer] + i * values;
+        }
+        const size_t some = count - i < BW_BATCH ? count - i : BW_BATCH;
+        const bw_status status = bw_batch_classify(batch, arena, size, windows + i * steps * model->channels, some, steps,
+                                                   scores + i * model->classes, traced ? &trace : NULL);
+        if (status != BW_OK) {
+            return (int)status;
+        }
+    }
+    return BW_OK;
+}
+
+int bw_host_recognizer_start(bw_recognizer *recognizer, const bw_model *model, uint32_t sensor_mhz,
                                        void *arena, size_t size);
 BW_EXPORT size_t bw_host_recognize(bw_recognizer *recognizer, const int16_t *samples, size_t count,
-                                   bw_host_result *results);
+                                   bw_host_result *results, uint32_t *slept);
 BW_EXPORT size_t bw_host_encode(uint8_t *frame, const uint8_t *payload, size_t payload_size);
 BW_EXPORT size_t bw_host_flash_size(void);
 BW_EXPORT void bw_host_flash_start(bw_nor *nor, uint8_t *bytes, uint8_t *writes, uint32_t page_size,
@@ -119,13 +156,16 @@ int bw_host_recognizer_start(bw_recognizer *recognizer, const bw_model *model, u
     return (int)bw_recognizer_init(recognizer, model, sensor_mhz == 0 ? model->rate_mhz : sensor_mhz, arena, size);
 }
 
-/* samples [count][channels]; results has room for every window that ends: at most one per sample. */
-size_t bw_host_recognize(bw_recognizer *recognizer, const int16_t *samples, size_t count, bw_host_result *results) {
+/* samples [count][channels]; results has room for every window that ends: at most one per sample. `slept` becomes more by
+ * the samples that found the network asleep. */
+size_t bw_host_recognize(bw_recognizer *recognizer, const int16_t *samples, size_t count, bw_host_result *results,
+                         uint32_t *slept) {
     const bw_model *model = recognizer->model;
     size_t found = 0;
     for (size_t i = 0; i < count; ++i) {
         bw_event event;
         bw_recognizer_push(recognizer, samples + i * model->channels, &event);
+        *slept += recognizer->asleep;
         if (event.kind == BW_EVENT_NONE) {
             continue;
         }

@@ -1,7 +1,8 @@
 /* The bitwave GATT service. The host's twin is host/bitwave/links/ble_uuids.py; a test holds both equal.
  *
  * Frames are cut into pieces of at most MTU - 3 bytes in both directions; a frame ends at its 0x00, not at a piece's
- * end. After a new connection both sides begin with a 0x00, so that half a frame from before is dropped.
+ * end. A host has the last piece of a frame confirmed (write), and with it those before (write without response).
+ * After a new connection both sides begin with a 0x00, so that half a frame from before is dropped.
  */
 #ifndef BITWAVE_UUIDS_H
 #define BITWAVE_UUIDS_H

@@ -7,6 +7,7 @@
 
 #include "bitwave_uuids.h"
 #include "ble_credits.h"
+#include "ble_inlet.h"
 #include "board.h"
 
 namespace {
@@ -102,17 +103,7 @@ void put_device_information() {
     put_text(firmware_revision, version);
 }
 
-bool begin() {
-    if (!BLE.begin()) {
-        return false;
-    }
-    make_name();
-    BLE.setLocalName(name);
-    BLE.setDeviceName(name);
-    BLE.setConnectionInterval(INTERVAL_MIN, INTERVAL_MAX);
-    BLE.setAdvertisedService(service);
-    BLE.setEventHandler(BLEConnected, on_connected);
-    BLE.setEventHandler(BLEDisconnected, on_disconnected);
+void make_services() {
     command.setEventHandler(BLEWritten, on_command);
     service.addCharacteristic(command);
     service.addCharacteristic(frames);
@@ -121,6 +112,20 @@ bool begin() {
     device_information.addCharacteristic(manufacturer);
     device_information.addCharacteristic(model_number);
     device_information.addCharacteristic(firmware_revision);
+}
+
+bool begin() {
+    if (!BLE.begin()) {
+        return false;
+    }
+    ble_inlet_guard();
+    make_name();
+    BLE.setLocalName(name);
+    BLE.setDeviceName(name);
+    BLE.setConnectionInterval(INTERVAL_MIN, INTERVAL_MAX);
+    BLE.setAdvertisedService(service);
+    BLE.setEventHandler(BLEConnected, on_connected);
+    BLE.setEventHandler(BLEDisconnected, on_disconnected);
     BLE.addService(service);
     BLE.addService(device_information);
     put_device_information();
@@ -170,6 +175,7 @@ void step() {
 } // namespace
 
 void ble_run() {
+    make_services();
     while (!begin()) {
         BLE.end();
         delay(RETRY_MS);

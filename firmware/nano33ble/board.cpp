@@ -109,7 +109,7 @@ void Board::sample(const Sample &sample) {
     }
     const uint32_t start = cycles_now();
     bw_app_sample(&app_, sample.time_us, sample.counts);
-    if (bw_app_recognises(&app_)) {
+    if (bw_app_recognises(&app_) && !app_.recognizer.asleep) {
         const int32_t change = static_cast<int32_t>(cycles_now() - start - app_.counters.cycles_per_step);
         const bool first = app_.counters.cycles_per_step == 0;
         app_.counters.cycles_per_step += static_cast<uint32_t>(first ? change : change / STEP_AVERAGE);

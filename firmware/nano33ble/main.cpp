@@ -12,13 +12,16 @@
 
 namespace {
 
-enum : uint32_t { NEW_SAMPLES = 1, SAMPLER_STACK = 4096, BLE_STACK = 6144 };
+enum : uint32_t { NEW_SAMPLES = 1, SAMPLER_STACK = 4096, BLE_STACK = 8192 };
 
 constexpr uint32_t IDLE_MS = 20;
 constexpr uint32_t OPEN_MS = 4; /* how long a command over USB may wait */
 constexpr uint32_t BUSY_MS = 1;
 constexpr uint32_t LAST_WORDS_MS = 100;
 constexpr uint32_t STACKS_US = 1000000;
+
+/* Checking a model that came over Bluetooth takes one such view, and about 1.6 KB below and above it. */
+static_assert(BLE_STACK >= sizeof(bw_model) + 4096, "a larger view of a model wants a larger stack");
 
 SampleQueue samples;
 Sampler sampler(samples);

@@ -50,6 +50,9 @@ bool UsbLink::send() {
 bool UsbLink::run() {
     const bool open = _SerialUSB.connected();
     if (open != open_) {
+        if (!open) {
+            receive(); /* the core's ring keeps what nobody has read, for the next host */
+        }
         open_ = open;
         size_ = sent_ = 0;
         board.hang_up(config::USB); /* the next host starts with a silent link, not with the rest of this one's */

@@ -42,6 +42,7 @@ M4_FLAGS = (
     *("-g0", "-ffreestanding", "-fno-builtin", "-nostdlib", "-ffunction-sections", "-fdata-sections"),
     *("-fno-common", "-fno-unwind-tables", "-fno-asynchronous-unwind-tables", "-Wl,--gc-sections", "-Wl,-e,bw_reset"),
 )
+FOOTPRINT_FLAGS = ("-Os", "-Wl,-Tbss=0x20000000")
 M4_TARGET: dict[Compiler, tuple[str, ...]] = {
     "clang": ("-target", "thumb-freestanding-eabihf", "-mcpu=cortex_m4"),
     "gcc": ("-mcpu=cortex-m4", "-mthumb", "-mfloat-abi=hard", "-mfpu=fpv4-sp-d16"),
@@ -129,14 +130,19 @@ def m4_elf(compiler: Compiler, kernels: Kernels = "dsp") -> Path:
     return _m4(compiler, f"m4-{compiler}-portable", "emu", (*flags, "-DBW_PORTABLE"))
 
 
-def m4_footprint(compiler: Compiler) -> Path:
+def m4_footprint(compiler: Compiler, left_out: Sequence[str]) -> Path:
     """A program with the recognizer and no more, built for size as the board's is; it is measured, not run.
+
+    Args:
+        compiler: which one.
+        left_out: what it is built without, in the words of bitwave.h: ``BW_NO_POOLING`` and the like.
 
     Raises:
         MissingPackage: GCC was asked for and is not installed.
         NativeBuildError: the sources do not compile.
     """
-    return _m4(compiler, f"m4-{compiler}-footprint", "footprint", (*WARNINGS, *M4_FLAGS, "-Os", "-Wl,-Tbss=0x20000000"))
+    defines = tuple(f"-D{name}" for name in left_out)
+    return _m4(compiler, f"m4-{compiler}-footprint", "footprint", (*WARNINGS, *M4_FLAGS, *FOOTPRINT_FLAGS, *defines))
 
 
 def _m4(compiler: Compiler, name: str, room: Room, flags: tuple[str, ...]) -> Path:

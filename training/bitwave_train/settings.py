@@ -50,10 +50,10 @@ class Augmentation(_Frozen):
         dropped: share of samples that are lost and held.
     """
 
-    rotation: Annotated[float, Field(ge=0, le=180)] = 15.0
-    amplitude: Annotated[float, Field(ge=0, lt=1)] = 0.1
-    shift: Annotated[float, Field(ge=0, le=0.5)] = 0.05
-    speed: Annotated[float, Field(ge=0, le=1)] = 0.0
+    rotation: Annotated[float, Field(ge=0, le=180)] = 25.0
+    amplitude: Annotated[float, Field(ge=0, lt=1)] = 0.25
+    shift: Annotated[float, Field(ge=0, le=0.5)] = 0.15
+    speed: Annotated[float, Field(ge=0, le=1)] = 0.3
     warp: Annotated[float, Field(ge=0, le=0.2)] = 0.0
     bias: Annotated[float, Field(ge=0, le=1)] = 0.0
     drift: Annotated[float, Field(ge=0, le=1)] = 0.0
@@ -95,14 +95,14 @@ class Settings(_Frozen):
         seed: of weights, order, dropout, augmentation and splits.
     """
 
-    hidden: Annotated[tuple[Hidden, ...], Field(min_length=1, max_length=2)] = (32,)
-    conv_filters: Annotated[int, Field(ge=0, le=256)] = 0
+    hidden: Annotated[tuple[Hidden, ...], Field(min_length=1, max_length=2)] = (48,)
+    conv_filters: Annotated[int, Field(ge=0, le=256)] = 32
     conv_kernel: Annotated[int, Field(ge=1, le=64)] = 5
     conv_stride: Annotated[int, Field(ge=1, le=16)] = 2
-    pool: Literal["last", "mean", "attention"] = "last"
+    pool: Literal["last", "mean", "attention"] = "attention"
     fused: bool = False
     dense: tuple[Hidden, ...] = ()
-    memory: Annotated[float, Field(ge=0, le=4)] = 0.5
+    memory: Annotated[float, Field(ge=0, le=4)] = 0.0
     dropout: Annotated[float, Field(ge=0, lt=1)] = 0.2
     recurrent_dropout: Annotated[float, Field(ge=0, lt=1)] = 0.0
     label_smoothing: Annotated[float, Field(ge=0, lt=1)] = 0.0

@@ -8,6 +8,7 @@ from that file alone.
 from __future__ import annotations
 
 import argparse
+import hashlib
 import json
 import sys
 from collections.abc import Callable
@@ -21,16 +22,19 @@ from bitwave.exchange.importer import import_folder
 from bitwave.exchange.seglearn import RATE_HZ, read_watch
 from bitwave.exchange.stream_importer import import_streams
 from bitwave.files import write_whole
+from bitwave.model import image
 from bitwave.model.metadata import CountsScale
 from bitwave.recordings import dataset
+from bitwave.tflite.reader import read_model
 
 from .options import Options, read_options
-from .settings import Epoch
+from .settings import Augmentation, Epoch, Run
 
 WIDE_RANGE = CountsScale(accel_lsb_per_g=4096.0)  # reaches 8 g
 CAPTURE = ("aX", "aY", "aZ", "gX", "gY", "gZ")
 SEGLEARN = "seglearn-1.2.5-py3-none-any.whl"
 FOLDS, SEEDS = 5, 3
+BOARD_HZ = 64e6
 BEGIN, END = "<!-- study -->", "<!-- /study -->"
 
 
@@ -51,100 +55,160 @@ def _import_watch(root: Path, out: Path) -> None:
 
 @dataclass(frozen=True)
 class Source:
-    """A data set: how it is brought in, and what fits its size."""
+    """A data set: how it is brought in, and what fits its size and its rate."""
 
     bring: Callable[[Path, Path], None]
     window: int
     epochs: int
     batch: int
+    kernel: int
+    stride: int
+    changes: dict[str, float]
 
+
+# How much windows may be changed was chosen on parts of the training folds, never on the test folds. Most where
+# gravity was taken out: there a turned sensor sees the same move, elsewhere it sees another posture.
+SMALL = {"rotation": 15.0, "amplitude": 0.15, "shift": 0.1, "speed": 0.2}
+LARGE = {"rotation": 25.0, "amplitude": 0.25, "shift": 0.15, "speed": 0.3}
+LARGER = {"rotation": 40.0, "amplitude": 0.4, "shift": 0.15, "speed": 0.4}
 
 SOURCES = {
-    "uhh": Source(_import_uhh, 60, 150, 32),
-    "five": Source(_import_five, 119, 120, 16),
-    "watch": Source(_import_watch, 50, 60, 64),
-}
-
-PLAIN: dict[str, Any] = {"hidden": [32]}
-CONV: dict[str, Any] = {"hidden": [40], "conv_filters": 24, "conv_kernel": 5, "conv_stride": 2, "memory": 0.0}
-BARE: dict[str, Any] = dict.fromkeys(("rotation", "amplitude", "shift"), 0.0)
-MOVED: dict[str, Any] = {"rotation": 15.0, "amplitude": 0.15, "shift": 0.1, "speed": 0.2}
-# Name, settings, augmentation, epochs of quantization-aware training; each line changes one thing.
-VARIANTS: dict[str, tuple[dict[str, Any], dict[str, Any], int]] = {
-    "plain LSTM 32, nothing else": (PLAIN, BARE, 0),
-    "+ augmentation": (PLAIN, MOVED, 0),
-    "+ convolution, last step": (CONV, MOVED, 0),
-    "+ convolution, mean": ({**CONV, "pool": "mean"}, MOVED, 0),
-    "+ convolution, attention": ({**CONV, "pool": "attention"}, MOVED, 0),
-    "+ convolution, attention, QAT": ({**CONV, "pool": "attention"}, MOVED, 15),
-    "+ convolution, attention, fused sensors": ({**CONV, "hidden": [24], "pool": "attention", "fused": True}, MOVED, 0),
+    "uhh": Source(_import_uhh, window=60, epochs=100, batch=32, kernel=5, stride=2, changes=LARGER),
+    "five": Source(_import_five, window=119, epochs=100, batch=16, kernel=9, stride=4, changes=SMALL),
+    "watch": Source(_import_watch, window=50, epochs=30, batch=64, kernel=5, stride=2, changes=LARGE),
 }
 
 
-def options(source: Source, variant: str, seeds: int = SEEDS, epochs: int | None = None) -> Options:
+@dataclass(frozen=True)
+class Variant:
+    """One line of the table.
+
+    Attributes:
+        settings: of network and training, over the defaults.
+        conv: whether the convolution that fits the data set stands in front.
+        changes: of windows; None takes what was chosen for the data set.
+        qat: epochs of quantization-aware training.
+    """
+
+    settings: dict[str, Any]
+    conv: bool = True
+    changes: dict[str, float] | None = None
+    qat: int = 0
+
+
+PLAIN: dict[str, Any] = {"hidden": [32], "memory": 0.5}
+BEST: dict[str, Any] = {"hidden": [48], "conv_filters": 32, "memory": 0.0, "pool": "attention"}
+FUSED: dict[str, Any] = {"hidden": [32], "conv_filters": 16, "memory": 0.0, "pool": "attention", "fused": True}
+VARIANTS: dict[str, Variant] = {
+    "LSTM 32, nothing else": Variant(PLAIN, conv=False, changes={}),
+    "+ augmentation": Variant(PLAIN, conv=False),
+    "+ convolution 32, LSTM 48, last step": Variant({**BEST, "pool": "last"}),
+    "+ mean pooling": Variant({**BEST, "pool": "mean"}),
+    "+ attention instead": Variant(BEST),
+    "that, QAT": Variant(BEST, qat=8),
+    "that, fused sensors: 2 x (16, 32)": Variant(FUSED),
+    "that, small changes of windows": Variant(BEST, changes=SMALL),
+    "that, large changes": Variant(BEST, changes=LARGE),
+    "that, larger changes": Variant(BEST, changes=LARGER),
+    "that, best epoch of a validation part": Variant({**BEST, "validation": 0.15}),
+}
+# What matters most is trained first; what has the same options is trained once.
+ORDER = (4, 5, 6, 3, 2, 1, 0, 10, 8, 7, 9)
+
+
+def options(source: Source, variant: Variant, seeds: int = SEEDS, epochs: int | None = None) -> Options:
     """What `bitwave train` would be told for one run."""
-    settings, augmentation, _ = VARIANTS[variant]
     count = epochs or source.epochs
-    flags = {"folds": FOLDS, "seeds": seeds, "window": source.window, "epochs": count, "patience": count}
-    return read_options(None, {**flags, "batch": source.batch, **settings, "augmentation": augmentation})
+    conv = {"conv_kernel": source.kernel, "conv_stride": source.stride} if variant.conv else {"conv_filters": 0}
+    flags: dict[str, Any] = {
+        "folds": FOLDS,
+        "seeds": seeds,
+        "window": source.window,
+        "epochs": count,
+        "patience": count,
+    }
+    flags |= {"batch": source.batch, "validation": 0.0, "pool": "last", **conv, **variant.settings}
+    changes = source.changes if variant.changes is None else variant.changes
+    augmentation = {**Augmentation.none().model_dump(), **changes}
+    return read_options(None, {**flags, "augmentation": augmentation})
 
 
 def run_one(work: Path, name: str, variant: str, chosen: Options, say: Callable[[str], object]) -> dict[str, Any]:
     """Trains, quantizes and evaluates one variant on one data set; keeps what is done."""
     from . import evaluate, report, train
-    from .details import board_cost
     from .tflite_writer import write_run
 
     data = dataset.load(work / name)
     config = train.plan(
         data, work / name, chosen.settings, chosen.window, chosen.hop, chosen.split, chosen.damaged, chosen.seeds
     )
-    settings, augmentation, qat = VARIANTS[variant]
-    # A variant that differs in QAT alone takes the same float models.
-    twin = next(v for v, (s, a, _) in VARIANTS.items() if (s, a) == (settings, augmentation))
-    folder = work / f"{name}-{list(VARIANTS).index(twin)}"
+    folder = work / f"{name}-{hashlib.sha256(chosen.model_dump_json().encode()).hexdigest()[:8]}"
 
     def hear(part: str, epoch: Epoch) -> None:
         if epoch.epoch == 0:
             say(f"{name}, {variant}: {part}")
 
     run = train.train(data, config, folder, resume=True, report=hear)
-    for _ in write_run(run, data, qat_epochs=qat):
-        pass
+    for path in write_run(run, data, qat_epochs=VARIANTS[variant].qat, resume=True):
+        say(f"{name}, {variant}: {path}")
     found = report.as_dict(evaluate.evaluate(run, data))["summary"]
-    kept = {key: found[key] for key in ("parts", "float", "int8", "agreement", "between_seeds")}
-    return {**kept, "board": board_cost(run.deployable.tflite), "dataset_digest": data.digest}
+    kept = {key: found[key] for key in ("parts", "float", "int8", "post_training", "agreement", "between_seeds")}
+    return {**kept, "board": cost(run), "dataset_digest": data.digest}
+
+
+def cost(run: Run) -> dict[str, float]:
+    """Image bytes, and the share of a 64 MHz Cortex-M4 at the recording's rate, head and decision left out."""
+    from .cost import predict
+
+    content = image.build(read_model(run.deployable.tflite))
+    return {"image_bytes": len(content), "processor": predict(run.config).cycles_per_second / BOARD_HZ}
 
 
 def study(root: Path, work: Path, results: Path, only: list[str], seeds: int, epochs: int | None) -> dict[str, Any]:
-    """Runs what `results` does not hold yet and writes it after each run."""
-    found: dict[str, Any] = json.loads(results.read_text()) if results.exists() else {}
-    for name, source in SOURCES.items():
-        if only and name not in only:
-            continue
+    """Runs what `results` does not hold yet and writes it after each run.
+
+    Two studies of different data sets may run at once: what the other one has written is kept.
+    """
+    names = [name for name in SOURCES if not only or name in only]
+    for name in names:
         if not (work / name).is_dir():
-            source.bring(root, work / name)
-        for variant in VARIANTS:
-            chosen = options(source, variant, seeds, epochs)
-            told = chosen.model_dump(mode="json")
-            if found.get(name, {}).get(variant, {}).get("options") == told:
+            SOURCES[name].bring(root, work / name)
+    variants = list(VARIANTS)
+    for variant in sorted(variants, key=lambda v: ORDER.index(variants.index(v))):
+        for name in names:
+            chosen = options(SOURCES[name], VARIANTS[variant], seeds, epochs)
+            told = {**chosen.model_dump(mode="json"), "qat_epochs": VARIANTS[variant].qat}
+            if _read(results).get(name, {}).get(variant, {}).get("options") == told:
                 continue
             entry = run_one(work, name, variant, chosen, lambda text: print(text, file=sys.stderr, flush=True))
+            found = _read(results)
             found.setdefault(name, {})[variant] = {"options": told, **entry}
             write_whole(results, (json.dumps(found, indent=1) + "\n").encode())
+    return _read(results)
+
+
+def _read(results: Path) -> dict[str, Any]:
+    found: dict[str, Any] = json.loads(results.read_text()) if results.exists() else {}
     return found
 
 
 def table(found: dict[str, Any]) -> str:
     """Markdown: one line per variant and data set, int8 accuracy and F1, float, agreement, cost."""
-    lines = ["| data | model | float | int8 | macro F1 | agreement | image | cycles per step |", "|---" * 8 + "|"]
-    for name, variants in found.items():
-        for variant, entry in variants.items():
-            accuracies = [entry[which]["accuracy"] for which in ("float", "int8")]
-            side = [f"{a['mean']:.3f} ± {a['std']:.3f}" for a in accuracies]
-            cycles = next((v for k, v in entry["board"].items() if "cycles" in k), "")
-            figures = (f"{entry['int8']['macro_f1']['mean']:.3f}", f"{entry['agreement']['mean']:.1%}")
-            lines.append(f"| {' | '.join((name, variant, *side, *figures, entry['board']['image'], cycles))} |")
+    columns = ("data", "model", "float", "int8", "between seeds", "macro F1", "agreement", "image", "processor")
+    lines = [f"| {' | '.join(columns)} |", "|---" * len(columns) + "|"]
+    for name in (source for source in SOURCES if source in found):
+        for variant in (known for known in VARIANTS if known in found[name]):
+            entry = found[name][variant]
+            sides = [entry[which]["accuracy"] for which in ("float", "int8")]
+            figures = [
+                *(f"{side['mean']:.3f} ± {side['std']:.3f}" for side in sides),
+                f"± {entry['between_seeds']['int8']['std']:.3f}",
+                f"{entry['int8']['macro_f1']['mean']:.3f}",
+                f"{entry['agreement']['mean']:.1%}",
+                f"{entry['board']['image_bytes'] / 1024:.1f} KB",
+                f"{entry['board']['processor']:.1%}",
+            ]
+            lines.append(f"| {' | '.join((name, variant, *figures))} |")
     return "\n".join(lines)
 
 

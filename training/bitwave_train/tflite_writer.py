@@ -75,6 +75,7 @@ def write_run(
     options: Options | None = None,
     defaults: DecisionDefaults | None = None,
     qat_epochs: int = 0,
+    resume: bool = False,
 ) -> Iterator[Path]:
     """Quantizes every model of a run on its own training recordings; yields each model.tflite as it is written.
 
@@ -85,6 +86,7 @@ def write_run(
         defaults: of the decision.
         qat_epochs: of quantization-aware training; 0 is post-training quantization alone. What that gave stays beside
             the model, so that both can be compared.
+        resume: keep the models that are quantized already, with or without such training as is asked for.
 
     Raises:
         RecordingError: the recordings changed since training.
@@ -95,19 +97,26 @@ def write_run(
     config = run.config
     for part in run.parts():
         history = part.history()
+        if resume and part.tflite.exists() and part.post_training.exists() == bool(qat_epochs):
+            continue
         known = {*history.train, *history.validation}
         takes = [take for take in dataset.recordings if take.name in known]
         calibration = windows(takes, config.labels, config.window, config.hop).samples
         source = load(part.keras)
         quantized = quantize(source, calibration, options)
-        part.post_training.unlink(missing_ok=True)
+        before = None
         if qat_epochs:
             from .qat import Plan, fine_tune  # TensorFlow, which post-training quantization needs for reading alone
 
-            write(part.post_training, with_metadata(quantized, source, config, defaults))
+            before = quantized
             seeded = config.model_copy(update={"settings": config.settings.model_copy(update={"seed": history.seed})})
             train, validation = ([t for t in takes if t.name in names] for names in (history.train, history.validation))
             quantized = fine_tune(source, quantized, train, validation, seeded, Plan(epochs=qat_epochs))
+        # A model that lies here is one that is done, with what it is compared to: it goes first and comes last.
+        for path in (part.tflite, part.post_training):
+            path.unlink(missing_ok=True)
+        if before is not None:
+            write(part.post_training, with_metadata(before, source, config, defaults))
         write(part.tflite, with_metadata(quantized, source, config, defaults))
         yield part.tflite
 

@@ -48,7 +48,8 @@ def plan(
         folder: where they were read from.
         settings: network and training.
         window: samples; None takes one second, or the recordings' median length where that is shorter.
-        hop: samples between windows; None takes a fifth of the window.
+        hop: samples between windows; None takes a fifth of the window, in whole steps of a strided convolution, so that
+            windows share its steps.
         split: how recordings are held out.
         damaged: what was done with damaged takes when the recordings were read.
         seeds: how often what is held out is trained.
@@ -80,7 +81,7 @@ def plan(
         rate_hz=dataset.rate_hz,
         counts=dataset.counts,
         window=window,
-        hop=hop or max(1, round(window / 5)),
+        hop=hop or _usual_hop(window, settings),
         split=split or Split(),
         seeds=seeds,
         settings=settings,
@@ -95,6 +96,11 @@ def plan(
         for part in splits(dataset, repeat):
             validation_cut(dataset.select(part.train), repeat)
     return config
+
+
+def _usual_hop(window: int, settings: Settings) -> int:
+    stride = settings.conv_stride if settings.conv_filters else 1
+    return min(stride * max(1, round(window / 5 / stride)), window)
 
 
 def splits(dataset: Dataset, config: RunConfig) -> list[Indices]:

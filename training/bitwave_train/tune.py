@@ -69,7 +69,7 @@ def suggest(trial: Trial, base: Options, rate_hz: float, shortest: int) -> Optio
         rate_hz: of the recordings.
         shortest: samples of the shortest recording.
     """
-    filters = trial.suggest_categorical("conv_filters", [0, 8, 16, 24])
+    filters = trial.suggest_categorical("conv_filters", [0, 8, 16, 24, 32])
     longest = min(shortest, round(2.0 * rate_hz))
     window = trial.suggest_int("window", max(12, longest // 2), max(12, longest))
     settings = base.settings.model_copy(

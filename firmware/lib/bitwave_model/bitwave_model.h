@@ -4,7 +4,7 @@
 
 #include "bitwave.h"
 
-#if BW_IMAGE_ABI != 3
+#if BW_IMAGE_ABI < 3 || BW_IMAGE_ABI_OLDEST > 3
 #error "this model was exported for another version of the core; run: bitwave export"
 #endif
 
@@ -15,8 +15,8 @@
 #define BITWAVE_MODEL_CLASSES 8
 #define BITWAVE_MODEL_RATE_MHZ 119000u /* samples per 1000 s */
 #define BITWAVE_MODEL_NETWORK_ARENA 1044u /* bytes for bw_network_classify() */
-#define BITWAVE_MODEL_RECOGNIZER_ARENA 1412u /* bytes for bw_recognizer_init() */
-#define BITWAVE_MODEL_APP_ARENA 2456u /* bytes for bw_app_init() */
+#define BITWAVE_MODEL_RECOGNIZER_ARENA 1424u /* bytes for bw_recognizer_init() */
+#define BITWAVE_MODEL_APP_ARENA 2468u /* bytes for bw_app_init() */
 
 /* Values of bw_event.label. */
 enum {

@@ -98,9 +98,10 @@ def _image(model: Path) -> tuple[bytes, bytes]:
 
 
 def _check_fit(link: Link, info: Info, content: bytes, allowed: bool) -> None:
-    if info.abi != images.ABI:
+    needed = images.describe(content).abi
+    if not needed <= info.abi <= images.ABI:
         step = "update bitwave here" if info.abi > images.ABI else "bitwave flash"
-        raise LinkError(f"{link.url} takes images of version {info.abi}, this bitwave makes {images.ABI}: {step}")
+        raise LinkError(f"{link.url} takes images of version {info.abi}, this model needs {needed}: {step}")
     if not info.slot_bytes:
         raise LinkError(f"{link.url} has no model slots: bitwave flash puts a firmware on it that has")
     if len(content) > info.slot_bytes:

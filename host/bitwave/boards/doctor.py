@@ -10,8 +10,8 @@ from .. import links
 from ..capture.takes import BOARDS
 from ..errors import LinkError
 from ..links.link import Link, LinkEnd
-from ..links.samples import SampleReader
-from ..model.image import ABI
+from ..links.samples import NO_SENSOR, NO_SENSOR_STEP, SampleReader
+from ..model.image import ABI, ABI_OLDEST
 from ..wire.codec import Frame
 from ..wire.frames import BUILT_IN, NO_FAULT, Counters, Fault, Info
 from ..wire.requests import GetCounters, Stream
@@ -22,6 +22,11 @@ State = Literal["ok", "note", "bad"]
 
 RATE_TOLERANCE = 0.02  # a board's oscillator is off by less
 LISTEN_S = 2.0
+FAULT_STEPS = {  # bw_fault
+    1: NO_SENSOR_STEP,
+    2: "press reset; if it happens again, the sensor is broken",
+    3: "bitwave deploy the model again; then bitwave flash",
+}
 
 
 @dataclass(frozen=True)
@@ -99,14 +104,21 @@ def _permission(port: str) -> Finding:
 def examine_link(url: str, open_link: Callable[[str], Link] = links.open) -> Examination:
     """Opens a link and asks the board; every fault is a finding."""
     found = Examination(url)
+    step = "bitwave ports lists what is there" if url.startswith("serial:") else ""
     try:
         with open_link(url) as link:
+            step = "bitwave flash puts the bitwave firmware on it" if url.startswith("serial:") else ""
             for finding in _ask(link):
                 found.findings.append(finding)
     except LinkError as error:
-        step = "bitwave flash puts the bitwave firmware on it" if url.startswith("serial:") else ""
         found.findings.append(Finding("link", "bad", str(error), step))
     return found
+
+
+def examine(url: str) -> Examination:
+    """One board by its link; at a port of USB also what stands in the way of opening it."""
+    board = next((board for board in usb.find() if board.link == url), None)
+    return examine_link(url) if board is None else examine_port(board)
 
 
 def _ask(link: Link) -> Iterator[Finding]:
@@ -122,6 +134,8 @@ def _ask(link: Link) -> Iterator[Finding]:
 def _firmware(info: Info) -> Finding:
     version = ".".join(map(str, info.firmware))
     text = f"{BOARDS.get(info.board, 'unknown board')}, firmware {version}, image version {info.abi}"
+    if ABI_OLDEST <= info.abi < ABI:
+        return Finding("firmware", "note", f"{text}; some models need version {ABI}", "bitwave flash")
     if info.abi != ABI:
         newer = "update bitwave on this computer" if info.abi > ABI else "bitwave flash"
         return Finding("firmware", "bad", f"{text}; this bitwave makes version {ABI}", newer)
@@ -153,6 +167,9 @@ def _listen(link: Link, info: Info) -> Iterator[Finding]:
         if isinstance(frame.body, Fault):
             faults.append(frame.body)
 
+    if not info.rate_mhz:
+        yield Finding("sensor", "bad", NO_SENSOR, NO_SENSOR_STEP)
+        return
     reader = SampleReader(link, info.channels, note)
     errors = link.errors
     trouble = ""
@@ -166,7 +183,7 @@ def _listen(link: Link, info: Info) -> Iterator[Finding]:
         trouble = str(error)
     for fault in faults:
         if fault.code != NO_FAULT:
-            yield Finding("fault", "bad", fault.text, "press reset; then bitwave flash")
+            yield Finding("fault", "bad", fault.text, FAULT_STEPS.get(fault.code, "press reset; then bitwave flash"))
     if trouble:
         yield Finding("rate", "bad", trouble, "press reset; if it stays, the sensor is broken or not this board's")
         return
@@ -207,7 +224,7 @@ def _counters(link: Link) -> Iterator[Finding]:
             f"{counters.crc_errors} CRC errors; longest loop {_measured(counters.longest_loop_us, ' us')}, "
             f"cycles per step {_measured(counters.cycles_per_step)}, stack "
             f"{_share(counters.stack_used, counters.stack_bytes)}, arena "
-            f"{_share(counters.arena_used, counters.arena_bytes)}"
+            f"{_share(counters.arena_used, counters.arena_bytes)}{_asleep(counters)}"
         )
         step = "the board was too busy: fewer lanes (a longer hop), or a smaller model" if counters.lost else ""
         yield Finding("counters", "note" if counters.lost else "ok", text, step)
@@ -215,6 +232,10 @@ def _counters(link: Link) -> Iterator[Finding]:
 
 def _measured(value: int, unit: str = "") -> str:
     return f"{value}{unit}" if value else "unmeasured"
+
+
+def _asleep(counters: Counters) -> str:
+    return f", asleep {counters.asleep:.0%} of the time" if counters.slept else ""
 
 
 def _share(used: int, size: int) -> str:

@@ -18,7 +18,7 @@ import numpy.typing as npt
 from .. import __version__
 from ..errors import LinkError, RecordingError
 from ..links.link import Link
-from ..links.samples import Block, SampleReader
+from ..links.samples import Block, SampleReader, require_sensor
 from ..model.metadata import CountsScale
 from ..recordings.recording import COUNT_MAX, COUNT_MIN, Recording
 from ..recordings.session import CHANNELS, Gap, Session, check_name
@@ -85,6 +85,7 @@ def record_cues(
     if not cues or any(not 0.05 <= cue.seconds <= 3600 or not 0 <= cue.count_in_s <= 60 for cue in cues):
         raise RecordingError("a plan has at least one take of 0.05 to 3600 s, and a count-in of 0 to 60 s")
     info = link.info()
+    require_sensor(link, info)
     facts = session_facts(info, participant, session)
     recovered = tuple(path.stem for path in recover(out, facts))
     link.ask(Stream(1))

@@ -10,7 +10,8 @@ import typer
 if TYPE_CHECKING:
     from rich.console import Console
 
-    from ..emulator.bench import Bench
+    from ..bench.footprint import Footprint
+    from ..bench.steps import Bench
     from ..model.quantmodel import QuantModel
 
 
@@ -18,14 +19,22 @@ def bench(
     model: Annotated[
         Path | None, typer.Argument(help="A .tflite file; without one, a grid of sizes.", show_default=False)
     ] = None,
+    host: Annotated[
+        bool, typer.Option("--host", help="This machine instead: the core beside tflite-micro, whole windows.")
+    ] = False,
     json: Annotated[bool, typer.Option("--json", help="Print one JSON document instead of the tables.")] = False,
 ) -> None:
     """Cycles per step, code, RAM and stack on an emulated Cortex-M4, and the figures of other libraries."""
+    if host:
+        _bench_host(model, json)
+        return
     from rich.console import Console
     from rich.progress import track
 
     from .. import native
-    from ..emulator.bench import GRID_HIDDEN, GRID_INPUTS, footprint, grid_model, measure
+    from ..bench.footprint import footprint
+    from ..bench.grid import GRID_HIDDEN, GRID_INPUTS, grid_model
+    from ..bench.steps import measure
     from ..tflite.reader import read_model
 
     if model is not None:
@@ -49,26 +58,42 @@ def bench(
     for each, found in done:
         _print_rows(out, each, found)
     if memory is not None:
-        out.print(
-            f"flash: code {memory.code_bytes:,} B, constants {memory.constant_bytes:,} B, kernel for two lanes "
-            f"{memory.lanes_code_bytes:,} B, image {memory.image_bytes:,} B; RAM: arena {memory.arena_bytes:,} B, "
-            f"stack {memory.stack_bytes:,} B; the sample that ends a window, head included: "
-            f"{memory.window_cycles:,} cycles",
-            highlight=False,
-        )
+        _print_footprint(out, memory)
     _print_peers(out)
+
+
+def _bench_host(path: Path | None, json: bool) -> None:
+    from ..bench.grid import grid_model
+    from ..bench.host import ROUNDS, measure_host
+    from ..tflite.reader import read_model
+
+    found = measure_host(read_model(path) if path is not None else grid_model(6, 24))
+    if json:
+        import json as codec
+
+        typer.echo(codec.dumps(found.to_json()))
+        return
+    for line in (
+        f"whole windows on one thread, medians of {ROUNDS} interleaved rounds:",
+        f"  tflite-micro      {found.reference_us:8.1f} us a window",
+        f"  core, one by one  {found.single_us:8.1f} us   {found.single_ratio:5.1f} times as fast",
+        f"  core, many        {found.batch_us:8.1f} us   {found.batch_ratio:5.1f} times as fast",
+        f"{found.threads} threads classify {found.threads_ratio:.2f} times as many in the same time as one; the "
+        f"machine lets them hash {found.machine_ratio:.2f} times as much.",
+    ):
+        typer.echo(line)
 
 
 def _print_rows(out: Console, model: QuantModel, found: Bench) -> None:
     from rich.box import SIMPLE
     from rich.table import Table
 
-    from ..emulator.bench import CLOCK_HZ, UNCERTAINTY
+    from ..bench.steps import CLOCK_HZ, UNCERTAINTY
 
     hidden = " and ".join(str(layer.hidden) for layer in model.lstm)
     out.print(
-        f"{model.channels} inputs, {hidden} hidden. Instructions and cycles per step and lane, cycles good to "
-        f"{UNCERTAINTY:.0%}; ms and load of {CLOCK_HZ // 10**6} MHz for all lanes.",
+        f"{model.channels} inputs, {hidden} hidden. Instructions and cycles per step and lane, cycles "
+        f"±{UNCERTAINTY * 100:.0f} %; ms and load of {CLOCK_HZ // 10**6} MHz for all lanes.",
         highlight=False,
     )
     table = Table(box=SIMPLE)
@@ -87,6 +112,20 @@ def _print_rows(out: Console, model: QuantModel, found: Bench) -> None:
         out.print(f"LSTM layer {index + 1}: {chosen}", highlight=False)
 
 
+def _print_footprint(out: Console, memory: Footprint) -> None:
+    core = memory.code_bytes + memory.constant_bytes
+    lines = (
+        f"flash: core {core:,} B (code {memory.code_bytes:,}, constants {memory.constant_bytes:,}), kernel for two "
+        f"lanes {memory.lanes_code_bytes:,} B more; with all kinds of layers {memory.whole_code_bytes:,} B of code",
+        f"image: {memory.image_bytes:,} B, {memory.image_bytes / memory.raw_bytes:.2f} of weights, biases and labels",
+        f"RAM: arena {memory.arena_bytes:,} B, stack of bw_recognizer_push {memory.stack_bytes:,} B",
+        f"dearest sample that ends a window, head included, of several inputs: {memory.window_cycles:,} cycles; "
+        f"{memory.window_cycles_one_lane:,} with one lane",
+    )
+    for line in lines:
+        out.print(line, highlight=False)
+
+
 def _short(function: str) -> str:
     for prefix in ("bw_", "dsp_", "packed_"):
         function = function.removeprefix(prefix)
@@ -97,7 +136,7 @@ def _print_peers(out: Console) -> None:
     from rich.box import SIMPLE
     from rich.table import Table
 
-    from ..emulator.bench import PEERS, PEERS_NOTE
+    from ..bench.peers import PEERS, PEERS_NOTE
 
     sizes = list(PEERS[0].cycles)
     out.print("Others, cycles per step by the same cost model, gcc 12.2; inputs × hidden:", highlight=False)

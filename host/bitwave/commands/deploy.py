@@ -48,12 +48,13 @@ def deploy(
         typer.echo(json.dumps(told | _model(done.info)))
         return
     if not done.sent and done.began_at == done.size:
-        console.print(f"{link} runs this model: {_names(done.info)}")
+        console.print(f"{link} runs this model already: {_names(done.info)}", soft_wrap=True)
         return
     resumed = f", {done.began_at} were there already" if done.began_at else ""
     console.print(
         f"{link} runs the model {done.info.digest.hex()} ({_names(done.info)}): {done.size} bytes in "
-        f"{done.seconds:.1f} s{resumed}; verified by digest and known answer"
+        f"{done.seconds:.1f} s{resumed}; verified by digest and known answer",
+        soft_wrap=True,
     )
 
 
@@ -72,7 +73,7 @@ def rollback(
     if as_json:
         typer.echo(json.dumps(_model(info)))
         return
-    Console(stderr=True, highlight=False).print(f"{link} runs {_names(info)}")
+    Console(stderr=True, highlight=False).print(f"{link} runs {_names(info)}", soft_wrap=True)
 
 
 def _model(info: Info) -> dict[str, object]:

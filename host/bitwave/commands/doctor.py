@@ -26,7 +26,7 @@ def doctor(
     from ..boards import doctor as practice
     from ..errors import LinkError
 
-    found = practice.examine_usb() if link is None else [practice.examine_link(link)]
+    found = practice.examine_usb() if link is None else [practice.examine(link)]
     if as_json:
         typer.echo(json.dumps({"healthy": all(one.healthy for one in found), "boards": [_json(one) for one in found]}))
     else:

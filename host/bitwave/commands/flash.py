@@ -25,7 +25,7 @@ def flash(
 
     from ..boards import flash as flashing
 
-    console = Console(stderr=True, highlight=False, markup=False)
+    console = Console(stderr=True, highlight=False, markup=False, soft_wrap=True)
     done = flashing.flash(firmware, port, bossac, console.print)
     version = ".".join(map(str, done.info.firmware))
     if as_json:

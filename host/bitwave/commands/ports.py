@@ -44,6 +44,6 @@ def ports(
     for link, what in rows:
         typer.echo(f"{link:<{width}}  {what}")
     if not boards and not nearby:
-        Console(stderr=True).print(
+        Console(stderr=True, soft_wrap=True).print(
             "No Nano 33 BLE on USB: use a cable that carries data, press reset once; bitwave doctor tells more."
         )

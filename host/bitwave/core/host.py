@@ -8,7 +8,7 @@ from __future__ import annotations
 
 import ctypes
 from ctypes import POINTER, c_char_p, c_int, c_size_t, c_uint8, c_uint32, c_void_p
-from functools import lru_cache
+from functools import cached_property, lru_cache
 from typing import Any, NamedTuple
 
 import numpy as np
@@ -24,6 +24,7 @@ MAX_LABELS = 16
 MAX_FRAME = 518
 GESTURE = 2
 RATE_MISMATCH = 15
+_BATCH_FROM = 4  # windows; with fewer, a batch mostly computes nothing
 _CHUNK = 65536  # samples per call of the recognizer: bounds the results' memory
 
 
@@ -48,11 +49,13 @@ class Recognised(NamedTuple):
         events: the gestures, in order.
         samples: (windows,) uint32, index since the reset of the sensor's sample with which each window ended.
         scores: (windows, classes) int8, of each finished window.
+        slept: how many samples found the network asleep.
     """
 
     events: list[Event]
     samples: npt.NDArray[np.uint32]
     scores: Int8Array
+    slept: int
 
 
 class _Shape(ctypes.Structure):
@@ -83,8 +86,15 @@ _SIGNATURES: dict[str, tuple[Any, tuple[Any, ...]]] = {
         c_int,
         (c_void_p, c_void_p, c_size_t, c_void_p, c_size_t, c_uint32, c_void_p, _POINTERS, _POINTERS),
     ),
+    "batch_size": (c_size_t, (c_void_p,)),
+    "batch_prepare": (c_void_p, (c_void_p, c_void_p)),
+    "batch_arena_size": (c_size_t, (c_void_p,)),
+    "classify_batches": (
+        c_int,
+        (c_void_p, c_void_p, c_void_p, c_size_t, c_void_p, c_size_t, c_uint32, c_void_p, _POINTERS, _POINTERS),
+    ),
     "recognizer_start": (c_int, (c_void_p, c_void_p, c_uint32, c_void_p, c_size_t)),
-    "recognize": (c_size_t, (c_void_p, c_void_p, c_size_t, c_void_p)),
+    "recognize": (c_size_t, (c_void_p, c_void_p, c_size_t, c_void_p, POINTER(c_uint32))),
     "encode": (c_size_t, (c_void_p, c_char_p, c_size_t)),
     "app_start": (c_int, (c_void_p, c_void_p, c_void_p, c_void_p, c_void_p, c_size_t)),
     "app_receive": (None, (c_void_p, c_uint32, c_char_p, c_size_t)),
@@ -175,12 +185,21 @@ class HostCore:
         arena = words(self.network_bytes)
         return bool(self._library.bw_host_self_test(self.model, arena, ctypes.sizeof(arena)) == 0)
 
-    def classify(self, windows: Int8Array, trace: bool = True) -> Classified:
-        """Runs each window from a reset.
+    @cached_property
+    def _batch(self) -> ctypes.Array[ctypes.c_uint64]:
+        """The model as `bw_batch.h` wants it, prepared on first use and only read afterwards."""
+        prepared = c_object(self._library.bw_host_batch_size(self.model))
+        self._library.bw_host_batch_prepare(self.model, prepared)
+        return prepared
+
+    def classify(self, windows: Int8Array, trace: bool = True, batched: bool | None = None) -> Classified:
+        """Runs each window from a reset, in one call of C, during which other threads run.
 
         Args:
             windows: (windows, steps, channels) int8; any number of steps.
             trace: whether to keep the states after every step.
+            batched: whether sixteen windows at a time fill the processor's vectors (`bw_batch.h`), or one by one goes
+                the way that it goes on a board. By default speed decides, but a trace is of the board's way.
 
         Raises:
             ModelError: the windows have another shape or type.
@@ -194,11 +213,15 @@ class HostCore:
         hidden = tuple(np.empty(shape, np.int8) for shape in shapes)
         cell = tuple(np.empty(shape, np.int16) for shape in shapes)
         scores = np.empty((count, self.classes), np.int8)
-        arena = words(self.network_bytes)
-        status = self._library.bw_host_classify(
-            self.model, arena, ctypes.sizeof(arena), data.ctypes.data, count, steps, scores.ctypes.data,
-            _pointers(hidden), _pointers(cell),
-        )  # fmt: skip
+        values = (data.ctypes.data, count, steps, scores.ctypes.data, _pointers(hidden), _pointers(cell))
+        if batched or (batched is None and not trace and count >= _BATCH_FROM):
+            arena = words(self._library.bw_host_batch_arena_size(self._batch))
+            status = self._library.bw_host_classify_batches(
+                self._batch, self.model, arena, ctypes.sizeof(arena), *values
+            )
+        else:
+            arena = words(self.network_bytes)
+            status = self._library.bw_host_classify(self.model, arena, ctypes.sizeof(arena), *values)
         if status != 0:
             raise ModelError(f"the core cannot classify: {status_text(status)}")
         return Classified(hidden, cell, scores)
@@ -239,13 +262,17 @@ class HostStream:
         if raw.dtype != np.int16 or raw.ndim != 2 or raw.shape[1] != self._core.channels:
             raise ModelError(f"samples of {raw.dtype} {raw.shape} do not fit {self._core.channels} int16 channels")
         data = np.ascontiguousarray(raw)
-        parts = [self._push(data[at : at + _CHUNK]) for at in range(0, len(data), _CHUNK)]
+        slept = c_uint32()
+        parts = [self._push(data[at : at + _CHUNK], slept) for at in range(0, len(data), _CHUNK)]
         results = np.concatenate(parts) if parts else np.empty(0, _RESULT)
         gestures = results[results["kind"] == GESTURE]
         events = [Event(int(row["sample"]), int(row["label"]), int(row["score"])) for row in gestures]
-        return Recognised(events, results["sample"].copy(), results["scores"][:, : self._core.classes].copy())
+        scores = results["scores"][:, : self._core.classes].copy()
+        return Recognised(events, results["sample"].copy(), scores, slept.value)
 
-    def _push(self, data: Int16Array) -> npt.NDArray[np.void]:
+    def _push(self, data: Int16Array, slept: c_uint32) -> npt.NDArray[np.void]:
         results = np.zeros(len(data), _RESULT)
-        found = self._library.bw_host_recognize(self._recognizer, data.ctypes.data, len(data), results.ctypes.data)
+        found = self._library.bw_host_recognize(
+            self._recognizer, data.ctypes.data, len(data), results.ctypes.data, ctypes.byref(slept)
+        )
         return results[:found].copy()

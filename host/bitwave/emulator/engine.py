@@ -165,6 +165,11 @@ class EmulatedCore:
             found += [self._result(result) for result in results]
         return found
 
+    @property
+    def slept(self) -> int:
+        """How many samples of the stream that was recognised last found the network asleep."""
+        return self.machine.call("bw_emu_slept")
+
     def _result(self, result: np.void) -> WindowResult:
         return WindowResult(
             sample=int(result["sample"]),

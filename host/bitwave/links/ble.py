@@ -243,14 +243,21 @@ class BleLink(Link):
             await self._send_to(self._client, data)
 
     async def _send_to(self, client: BleakClient, data: bytes) -> None:
+        """In pieces; the board confirms the last, and with it those before.
+
+        Those need no answer each, which would take two connection intervals; but without any the system's queue would
+        be all that holds this side back, and some systems drop what it has no room for.
+        """
         command = client.services.get_characteristic(COMMAND)
         if command is None:
             return  # the connection went just now
         size = min(command.max_write_without_response_size, MAX_PIECE)
-        quick = "write-without-response" in command.properties
+        can_confirm = "write" in command.properties
+        can_hurry = "write-without-response" in command.properties
         for first in range(0, len(data), size):
-            piece = data[first : first + size]
-            await client.write_gatt_char(command, piece, response=not quick)
+            is_last = first + size >= len(data)
+            confirmed = can_confirm and (is_last or not can_hurry)
+            await client.write_gatt_char(command, data[first : first + size], response=confirmed)
 
     async def _wind_up(self) -> None:
         """Ends our own task first, which says goodbye to the board, then what bleak keeps running."""

@@ -10,7 +10,7 @@ import numpy.typing as npt
 
 from ..errors import LinkError
 from ..wire.codec import Frame
-from ..wire.frames import Samples
+from ..wire.frames import Info, Samples
 from .link import Link
 
 QUIET_S = 2.0  # a board that streams sends every 50 ms; after this it is gone, whatever the port says
@@ -32,6 +32,16 @@ class Block:
     indices: npt.NDArray[np.int64]
     time_us: npt.NDArray[np.int64]
     samples: npt.NDArray[np.int16]
+
+
+NO_SENSOR = "the board has found no motion sensor"
+NO_SENSOR_STEP = "only the Sense has one, and it is found within 3 s; press reset, and if it stays the sensor is broken"
+
+
+def require_sensor(link: Link, info: Info) -> None:
+    """Raises `LinkError` where the board has no sensor: such a board states no rate."""
+    if not info.rate_mhz:
+        raise LinkError(f"{link.url}: {NO_SENSOR}: {NO_SENSOR_STEP}")
 
 
 class SampleReader:

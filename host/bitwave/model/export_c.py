@@ -1,6 +1,6 @@
 """A model image as C text, for firmware that carries its model: a pure function of image, digest and arena sizes.
 
-The text has no date, path or user in it. It refuses to compile with a core of another image ABI.
+The text has no date, path or user in it. It refuses to compile with a core that does not read its ABI.
 """
 
 from __future__ import annotations
@@ -58,7 +58,7 @@ def header(image: bytes, labels: tuple[str, ...], arenas: Arenas) -> str:
 
 #include "bitwave.h"
 
-#if BW_IMAGE_ABI != {info.abi}
+#if BW_IMAGE_ABI < {info.abi} || BW_IMAGE_ABI_OLDEST > {info.abi}
 #error "this model was exported for another version of the core; run: bitwave export"
 #endif
 

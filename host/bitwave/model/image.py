@@ -33,11 +33,14 @@ from .quantmodel import (
 from .ranges import check_ranges
 
 MAGIC = b"BWIM"
-ABI = 3
+ABI = 4
+ABI_OLDEST = 3  # an image is of the oldest that can say what its model needs
 ALIGNMENT = 4
 DIGEST_BYTES = 16
 CRC_AT = 12
 FLAG_SOFTMAX = 1
+FLAG_GATE = 2  # since ABI 4
+FLAG_STATEFUL = 4  # since ABI 4
 ANSWER_STEPS = 8  # at least; more where kernels and strides need them
 MAX_LANES = 32  # BW_MAX_LANES
 MAX_WIDTH = 255  # BW_MAX_WIDTH
@@ -94,13 +97,14 @@ def build(model: QuantModel) -> bytes:
     if model.softmax is not None:
         blocks.append(_softmax(model.softmax))
     if metadata is not None:
-        blocks.append(_front_end(metadata) + _decision(metadata) + _labels(metadata))
+        blocks.append(_front_end(metadata) + _decision(metadata) + _labels(metadata) + _gate(metadata))
     blocks.append(_known_answer(model))
     body = b"".join(blocks)
+    flags = _flags(model)
     header = _HEADER.pack(
         MAGIC,
-        ABI,
-        FLAG_SOFTMAX if model.softmax is not None else 0,
+        ABI if flags & ~FLAG_SOFTMAX else ABI_OLDEST,
+        flags,
         _HEADER.size + len(body),
         0,
         model.digest[:DIGEST_BYTES],
@@ -135,8 +139,9 @@ def describe(image: bytes) -> ImageInfo:
         raise ImageError(f"these {len(image)} bytes are not a model image; `bitwave export` writes one")
     numbers = _HEADER.unpack_from(image)
     info = ImageInfo(*numbers[1:-2])
-    if info.abi != ABI:
-        raise ImageError(f"the image has ABI {info.abi}, this version reads {ABI}: run `bitwave export` again")
+    if not ABI_OLDEST <= info.abi <= ABI:
+        readable = f"{ABI_OLDEST} to {ABI}"
+        raise ImageError(f"the image has ABI {info.abi}, this version reads {readable}: run `bitwave export` again")
     if info.size != len(image):
         raise ImageError(f"the image says {info.size} bytes, there are {len(image)}: run `bitwave export` again")
     if with_crc(image) != image:
@@ -167,6 +172,14 @@ def known_input(steps: int, channels: int) -> Int8Array:
     question = np.array(values, np.int8).reshape(steps, channels)
     question[:1], question[1:2] = -128, 127
     return question
+
+
+def _flags(model: QuantModel) -> int:
+    flags = 0 if model.softmax is None else FLAG_SOFTMAX
+    if model.metadata is not None:
+        flags |= 0 if model.metadata.gate is None else FLAG_GATE
+        flags |= FLAG_STATEFUL if model.metadata.is_stateful else 0
+    return flags
 
 
 def _check_limits(model: QuantModel) -> None:
@@ -334,6 +347,14 @@ def _decision(metadata: Metadata) -> bytes:
 def _labels(metadata: Metadata) -> bytes:
     text = b"".join(bytes([len(label)]) + label.encode("ascii") for label in metadata.labels)
     return struct.pack("<I", len(text)) + _padded(text)
+
+
+def _gate(metadata: Metadata) -> bytes:
+    gate = metadata.gate
+    if gate is None:
+        return b""
+    thresholds = struct.pack(f"<{len(gate.thresholds)}H", *gate.thresholds)
+    return struct.pack("<HH", gate.still, gate.preroll) + _padded(thresholds)
 
 
 def answer_steps(model: QuantModel) -> int:

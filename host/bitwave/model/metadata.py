@@ -1,8 +1,9 @@
 """The `bitwave` metadata entry of a .tflite file: all that the network itself does not say.
 
-It is JSON, versioned by ``format``; readers take every older format. What comes before the network (resampling, scaling
-of raw counts) and after it (decision) has no third party, so the formulas stand here and simulator and core implement
-them independently.
+It is JSON, versioned by ``format``; readers take every older format, and the format written is the oldest that can say
+what the entry says: 2 where there is a gate or the streaming is stateful. What comes before the network (resampling,
+scaling of raw counts, motion gate) and after it (decision) has no third party, so the formulas stand here and simulator
+and core implement them independently.
 
 Resampling of the sensor's samples x[n] (rate s) to the model's y[k] (rate m), rates in mHz, per channel::
 
@@ -26,10 +27,27 @@ Decision, once per finished window, on scores ``s[c] = int8 score + 128`` (0..25
     winner = lowest index of the largest a;  second = largest a of the others (0 with one class)
     passes = fires[winner] and a[winner] >= threshold[winner] << 8 and a[winner] - second >= margin << 8
     run    = (run + 1 if winner is the last passing winner else 1) if passes else 0
-    wait   = max(0, wait - hop)                   (wait is 0 after a reset)
     event  = passes and run >= hold and wait == 0; then wait = refractory and run = 0
 
-The event's score is ``a[winner] >> 8``; its sample is the last sample of the window. ``run`` saturates at 255.
+``wait`` is 0 after a reset and becomes less by one with every sample of the model's rate, down to 0. The event's score
+is ``a[winner] >> 8``; its sample is the last sample of the window. ``run`` saturates at 255.
+
+Streaming. Window j covers the samples [j * hop, j * hop + window) since the last reset. With ``lanes``, each is run
+from a reset of its own. With ``stateful``, states are carried on from every window to the next, and reset only where
+the stream is. There the steps of an LSTM must follow one another without a break: the window is as long as the hop,
+or with a convolution of kernel k and stride s in front, hop + k - s.
+
+Motion gate, where there is one: the network sleeps while the board rests. Per sample x of the model's rate, raw counts,
+with a reference r and a count of samples, both 0 after a reset::
+
+    moves   = |x[c] - r[c]| > thresholds[c] in any channel c;  then r = x in all channels
+    at_rest = 0 if it moves, else at_rest + 1
+    asleep  = at_rest > still
+
+A sample that is slept through is not fed to the network. Before the sample that wakes it, all is as after a reset but
+for ``wait``, which goes on becoming less; then the stream begins anew with the last ``preroll`` samples of those slept
+through, or as many as there were. As ``still`` is a window at least, every window that saw a movement has ended before
+the network sleeps; as ``preroll`` is less than a window, none ends before the sample that wakes it.
 """
 
 from __future__ import annotations
@@ -42,7 +60,7 @@ from pydantic import BaseModel, ConfigDict, Field, ValidationError, model_valida
 
 from ..errors import ModelError
 
-FORMAT = 1
+FORMAT = 2
 NAME_PATTERN = r"^[a-z0-9]+(-[a-z0-9]+)*$"
 MAX_LABELS = 16
 MULTIPLIER_BITS = 14
@@ -89,6 +107,20 @@ class Decision(_Frozen):
     fires: tuple[bool, ...]
 
 
+class Gate(_Frozen):
+    """When the network sleeps; see the module's formulas.
+
+    Attributes:
+        thresholds: per channel, in counts: what a resting sensor's noise stays within.
+        still: samples without movement before it sleeps; a window at least.
+        preroll: samples before the movement that the first window begins with; less than a window.
+    """
+
+    thresholds: tuple[Annotated[int, Field(ge=0, le=65535)], ...]
+    still: Annotated[int, Field(ge=1, le=65535)]
+    preroll: Annotated[int, Field(ge=0, le=4095)] = 0
+
+
 class CountsScale(_Frozen):
     """What one count of the raw samples means; a model is tied to the scale it was trained with."""
 
@@ -99,7 +131,7 @@ class CountsScale(_Frozen):
 class Metadata(_Frozen):
     """The whole entry."""
 
-    format: Literal[1] = 1
+    format: Literal[1, 2] = 1
     tool: str = Field(max_length=64)
     labels: Annotated[tuple[Name, ...], Field(min_length=2, max_length=MAX_LABELS)]
     rate_hz: Annotated[float, Field(gt=0, le=10000)]
@@ -111,6 +143,8 @@ class Metadata(_Frozen):
     decision: Decision
     dataset_digest: str = Field(max_length=80)
     weights_digest: str = Field(default="", max_length=80)
+    streaming: Literal["lanes", "stateful"] = "lanes"
+    gate: Gate | None = None
 
     @model_validator(mode="after")
     def _lengths_agree(self) -> Metadata:
@@ -123,16 +157,33 @@ class Metadata(_Frozen):
                 raise ValueError(f"{len(self.labels)} labels but {len(values)} {name}")
         if self.hop > self.window:
             raise ValueError(f"hop {self.hop} is longer than the window {self.window}")
+        if self.gate is not None:
+            self._check_gate(self.gate)
         return self
+
+    def _check_gate(self, gate: Gate) -> None:
+        if len(gate.thresholds) != len(self.channels):
+            raise ValueError(f"{len(self.channels)} channels but {len(gate.thresholds)} thresholds of the gate")
+        if gate.still < self.window:
+            raise ValueError(f"the gate sleeps after {gate.still} samples, before a window of {self.window} has ended")
+        if gate.preroll >= self.window:
+            raise ValueError(f"the gate's preroll of {gate.preroll} samples is not less than a window of {self.window}")
+
+    @property
+    def is_stateful(self) -> bool:
+        """Whether states are carried on from window to window."""
+        return self.streaming == "stateful"
 
     @property
     def lanes(self) -> int:
-        """LSTM states in flight: ceil(window / hop)."""
-        return -(-self.window // self.hop)
+        """LSTM states in flight: ceil(window / hop), or one that is carried on."""
+        return 1 if self.is_stateful else -(-self.window // self.hop)
 
     def to_json(self) -> bytes:
-        """Compact UTF-8 JSON, a pure function of the values."""
-        return self.model_dump_json().encode()
+        """Compact UTF-8 JSON, a pure function of the values, in the oldest format that can say them."""
+        if self.gate is None and not self.is_stateful:
+            return self.model_copy(update={"format": 1}).model_dump_json(exclude={"streaming", "gate"}).encode()
+        return self.model_copy(update={"format": FORMAT}).model_dump_json().encode()
 
     @classmethod
     def from_json(cls, text: bytes) -> Metadata:

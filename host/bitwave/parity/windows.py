@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Callable
+from dataclasses import replace
 from pathlib import Path
 
 import numpy as np
@@ -14,9 +15,16 @@ from ..recordings.dataset import load
 from ..recordings.windowing import windows
 from ..simulator.network import front_end
 
+HOPS = 16  # of a stateful model's window
+
 
 def mixed_windows(model: QuantModel, count: int, folder: Path | None = None) -> Int8Array:
-    """Random and extreme windows; with a folder of recordings, up to half of them are real."""
+    """Random and extreme windows; with a folder of recordings, up to half of them are real.
+
+    Those of a stateful model are many hops long: what it carries on is compared too.
+    """
+    if model.metadata is not None and model.metadata.is_stateful:
+        model = replace(model, steps=model.steps + (HOPS - 1) * model.metadata.hop)
     if folder is None:
         return random_windows(model, count)
     real = real_windows(model, folder)[: count - count // 2]

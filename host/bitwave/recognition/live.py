@@ -19,7 +19,7 @@ import numpy.typing as npt
 
 from ..errors import LinkError
 from ..links.link import Link, LinkEnd
-from ..links.samples import Block, SampleReader
+from ..links.samples import Block, SampleReader, require_sensor
 from ..model.metadata import Metadata, is_resampled
 from ..wire.frames import Info
 from ..wire.requests import Recognise, Stream
@@ -147,6 +147,7 @@ def run(
         ModelError: the model file cannot be used, or not at the board's rate.
     """
     info = link.info()
+    require_sensor(link, info)
     recogniser, labels, name, model_rate_hz = _choose(link, info, model)
     report = LiveReport(labels, name, info.rate_mhz / 1000, model_rate_hz)
     if is_resampled(report.rate_hz, model_rate_hz):

@@ -12,6 +12,7 @@ import numpy as np
 import numpy.typing as npt
 
 from ..errors import ModelError
+from ..model.metadata import Metadata
 from ..model.quantmodel import Attention, Branch, Conv, Dense, Int8Array, Int16Array, Lstm, Mean, QuantModel, Softmax
 from .fixed import (
     INT8,
@@ -26,7 +27,7 @@ from .fixed import (
     sigmoid,
     tanh,
 )
-from .stream import Decider, Event, front_end, resample
+from .stream import Decider, Event, asleep, front_end, resample, stretches
 
 __all__ = [
     "Decider",
@@ -41,11 +42,15 @@ __all__ = [
     "resample",
     "run",
     "softmax",
+    "run_stream",
     "stream_events",
 ]
 
 
 _BATCH = 512  # windows of a stream that are run at a time: a trace keeps every gate of every step
+
+# Per LSTM layer the states that a run begins with: cell (windows, hidden) int16, hidden state (windows, hidden) int8.
+States = tuple[tuple[Int16Array, Int8Array], ...]
 
 
 @dataclass(frozen=True, eq=False)
@@ -99,13 +104,36 @@ class Trace:
         """Per layer, (windows, steps, hidden) int16."""
         return tuple(layer.cell for layer in self.layers)
 
+    @property
+    def states(self) -> States:
+        """After the last step: for a run that goes on."""
+        return tuple((layer.cell[:, -1], layer.hidden[:, -1]) for layer in self.layers)
 
-def run(model: QuantModel, windows: Int8Array) -> Trace:
-    """Runs each window from a reset.
+
+@dataclass(frozen=True, eq=False)
+class Streamed:
+    """What a whole stream gave.
+
+    Attributes:
+        events: in order.
+        samples: (windows,) int64, index of the sensor's sample with which each window ended.
+        scores: (windows, classes) int8.
+        slept: how many of the sensor's samples found the network asleep.
+    """
+
+    events: list[Event]
+    samples: npt.NDArray[np.int64]
+    scores: Int8Array
+    slept: int
+
+
+def run(model: QuantModel, windows: Int8Array, states: States | None = None) -> Trace:
+    """Runs each window, from a reset or from given states.
 
     Args:
         model: a checked model.
         windows: (windows, steps, channels) int8; any number of steps from `QuantModel.least_steps` on.
+        states: that each window begins with; those of a reset where None.
 
     Returns:
         All intermediates.
@@ -125,7 +153,7 @@ def run(model: QuantModel, windows: Int8Array) -> Trace:
         sequence = seen if branch.conv is None else convolution(branch.conv, seen)
         inputs.append(sequence)
         for lstm in branch.lstm:
-            layers.append(_lstm(lstm, sequence))
+            layers.append(_lstm(lstm, sequence, states[len(layers)] if states else None))
             sequence = layers[-1].hidden
         pooled.append(_pool(branch, sequence))
     current = np.concatenate(pooled, axis=1)
@@ -138,7 +166,12 @@ def run(model: QuantModel, windows: Int8Array) -> Trace:
 
 
 def stream_events(model: QuantModel, raw: Int16Array, rate_hz: float | None = None) -> list[Event]:
-    """Events of a whole stream: at the model's rate, window j covers the samples [j * hop, j * hop + steps).
+    """The events of `run_stream`."""
+    return run_stream(model, raw, rate_hz).events
+
+
+def run_stream(model: QuantModel, raw: Int16Array, rate_hz: float | None = None) -> Streamed:
+    """A whole stream from a reset: windows, streaming and motion gate as `bitwave.model.metadata` says.
 
     Args:
         model: with metadata.
@@ -146,7 +179,7 @@ def stream_events(model: QuantModel, raw: Int16Array, rate_hz: float | None = No
         rate_hz: of the samples; the model's where None.
 
     Returns:
-        Events with indices of `raw`.
+        Events and windows, with indices of `raw`.
 
     Raises:
         ModelError: the model has no metadata, or the rate does not suit it.
@@ -155,20 +188,42 @@ def stream_events(model: QuantModel, raw: Int16Array, rate_hz: float | None = No
     if metadata is None:
         raise ModelError("the .tflite file has no bitwave metadata: labels, scaling and decision are unknown")
     resampled, sources = resample(metadata, raw, rate_hz)
-    starts = range(0, len(resampled) - model.steps + 1, metadata.hop)
-    if not starts:
-        return []
+    sleeps = np.zeros(len(resampled), np.bool_) if metadata.gate is None else asleep(metadata.gate, resampled)
     samples = front_end(metadata, model.input.zero_point, resampled)
-    windows = np.stack([samples[start : start + model.steps] for start in starts])
-    batches = (windows[first : first + _BATCH] for first in range(0, len(windows), _BATCH))
-    scores = np.concatenate([run(model, batch).scores for batch in batches])
     decider = Decider(metadata.decision, metadata.hop)
-    ends = (int(sources[start + model.steps - 1]) for start in starts)
-    pushed = (decider.push(end, row) for end, row in zip(ends, scores, strict=True))
-    return [event for event in pushed if event is not None]
+    events: list[Event | None] = []
+    times = [np.empty(0, np.int64)]
+    scores = [np.empty((0, model.classes), np.int8)]
+    for stretch in stretches(metadata.gate, sleeps):
+        decider.wake()
+        times.append(np.arange(stretch.first + model.steps - 1, stretch.end, metadata.hop))
+        scores.append(_window_scores(model, metadata, samples[stretch.first : stretch.end]))
+        for time, row in zip(times[-1].tolist(), scores[-1], strict=True):
+            events.append(decider.push(int(sources[time]), row, time))
+    newest = np.searchsorted(sources, np.arange(len(raw)), side="right") - 1  # model sample after each of the sensor's
+    return Streamed(
+        [event for event in events if event is not None],
+        sources[np.concatenate(times)],
+        np.concatenate(scores),
+        int(np.count_nonzero(sleeps[newest])) if len(raw) else 0,
+    )
 
 
-def _lstm(lstm: Lstm, sequence: Int8Array) -> LayerTrace:
+def _window_scores(model: QuantModel, metadata: Metadata, samples: Int8Array) -> Int8Array:
+    """(samples, channels) int8 from a reset -> (windows, classes) int8."""
+    starts = np.arange(0, len(samples) - model.steps + 1, metadata.hop)
+    scores = [np.empty((0, model.classes), np.int8)]
+    states: States | None = None
+    size = 1 if metadata.is_stateful else _BATCH
+    for first in range(0, len(starts), size):
+        windows = samples[starts[first : first + size, None] + np.arange(model.steps)]
+        trace = run(model, windows, states)
+        states = trace.states if metadata.is_stateful else None
+        scores.append(trace.scores)
+    return np.concatenate(scores)
+
+
+def _lstm(lstm: Lstm, sequence: Int8Array, state: tuple[Int16Array, Int8Array] | None) -> LayerTrace:
     count, steps, _ = sequence.shape
     shape = (count, steps, lstm.hidden)
     preactivations = np.empty((count, steps, 4, lstm.hidden), np.int16)
@@ -184,8 +239,11 @@ def _lstm(lstm: Lstm, sequence: Int8Array) -> LayerTrace:
     input_term = clamp(from_input, INT16)
 
     recurrent = [weights.astype(np.int64).T for weights in lstm.recurrent_weights]
-    cell = np.zeros((count, lstm.hidden), np.int64)
-    hidden = np.full((count, lstm.hidden), lstm.hidden_state.zero_point, np.int64)
+    if state is None:
+        cell = np.zeros((count, lstm.hidden), np.int64)
+        hidden = np.full((count, lstm.hidden), lstm.hidden_state.zero_point, np.int64)
+    else:
+        cell, hidden = (values.astype(np.int64) for values in state)
     for step in range(steps):
         for gate in range(4):
             accumulator = (hidden - lstm.hidden_state.zero_point) @ recurrent[gate]

@@ -1,4 +1,7 @@
-"""What comes before and after the network: resampling, front end, decision; formulas in `bitwave.model.metadata`."""
+"""What comes before and after the network: resampling, front end, motion gate, decision.
+
+The formulas are in `bitwave.model.metadata`.
+"""
 
 from __future__ import annotations
 
@@ -8,7 +11,7 @@ import numpy as np
 import numpy.typing as npt
 
 from ..errors import ModelError
-from ..model.metadata import Decision, Metadata, is_resampled
+from ..model.metadata import Decision, Gate, Metadata, is_resampled
 from ..model.quantmodel import Int8Array, Int16Array
 
 RUN_LIMIT = 255
@@ -81,6 +84,48 @@ def front_end(metadata: Metadata, zero_point: int, raw: Int16Array) -> Int8Array
     return np.clip(scaled + zero_point, -128, 127).astype(np.int8)
 
 
+def asleep(gate: Gate, samples: Int16Array) -> npt.NDArray[np.bool_]:
+    """Through which samples a gate lets the network sleep; formula in `bitwave.model.metadata`.
+
+    Args:
+        gate: thresholds in counts.
+        samples: (n, channels) int16 counts at the model's rate, from a reset.
+
+    Returns:
+        (n,) bool.
+    """
+    found = np.zeros(len(samples), np.bool_)
+    reference = [0] * samples.shape[1]
+    at_rest = 0
+    for index, sample in enumerate(samples.tolist()):
+        if any(abs(x - r) > most for x, r, most in zip(sample, reference, gate.thresholds, strict=True)):
+            reference = sample
+            at_rest = 0
+        else:
+            at_rest += 1
+        found[index] = at_rest > gate.still
+    return found
+
+
+@dataclass(frozen=True)
+class Stretch:
+    """Model samples [first, end) that the network is fed in a row, from a reset; before `woken` it was asleep."""
+
+    first: int
+    woken: int
+    end: int
+
+
+def stretches(gate: Gate | None, sleeps: npt.NDArray[np.bool_]) -> list[Stretch]:
+    """What reaches the network of a stream, where the gate lets it sleep as `asleep` says."""
+    edges = np.flatnonzero(np.diff(np.r_[True, sleeps, True]))  # asleep before the stream and behind it
+    found: list[Stretch] = []
+    for woken, end in edges.reshape(-1, 2).tolist():
+        slept = woken - found[-1].end if found else 0
+        found.append(Stretch(woken - min(gate.preroll if gate else 0, slept), woken, end))
+    return found
+
+
 class Decider:
     """The decision over successive windows' scores; state is what survives from one window to the next."""
 
@@ -91,22 +136,29 @@ class Decider:
         self.reset()
 
     def reset(self) -> None:
-        """Forgets all windows."""
+        """Forgets all windows, and the event that others had to wait for."""
+        self._time = 0
+        self._free = 0  # the time from which an event is allowed: wait = max(0, free - time)
+        self.wake()
+
+    def wake(self) -> None:
+        """Forgets all windows, as before the first sample behind a sleep."""
         self.averages: list[int] = []
         self._last_winner = -1
         self._run = 0
-        self._wait = 0
 
-    def push(self, sample: int, scores: npt.NDArray[np.int8]) -> Event | None:
+    def push(self, sample: int, scores: npt.NDArray[np.int8], time: int | None = None) -> Event | None:
         """One finished window.
 
         Args:
             sample: index of its last sample.
             scores: (classes,) int8.
+            time: that index at the model's rate; a hop after the last window's where None.
 
         Returns:
             The event that it completes, if any.
         """
+        self._time = self._time + self._hop if time is None else time
         decision = self._decision
         levels = [(int(score) + 128) << 8 for score in scores]
         if not self.averages:
@@ -129,9 +181,8 @@ class Decider:
         else:
             self._run = 1
         self._last_winner = winner if passes else -1
-        self._wait = max(0, self._wait - self._hop)
-        if not passes or self._run < decision.hold or self._wait:
+        if not passes or self._run < decision.hold or self._time < self._free:
             return None
-        self._wait = decision.refractory
+        self._free = self._time + decision.refractory
         self._run = 0
         return Event(sample, winner, best >> 8)

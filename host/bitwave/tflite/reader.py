@@ -19,7 +19,7 @@ import numpy.typing as npt
 
 from ..errors import ModelError
 from ..model.metadata import Metadata
-from ..model.quantmodel import Attention, Dense, Mean, Quantization, QuantModel, Softmax
+from ..model.quantmodel import Attention, Dense, LastStep, Mean, Quantization, QuantModel, Softmax
 from ..model.ranges import check_ranges
 from .flow import follow
 from .graph import read_graph
@@ -97,8 +97,24 @@ def _check_metadata(model: QuantModel, metadata: Metadata) -> None:
     ):
         if says != has:
             raise ModelError(f"the bitwave metadata says {says} {what}, the network has {has}; quantize it again")
+    if metadata.is_stateful:
+        _check_stateful(model, metadata)
     if metadata.weights_digest and metadata.weights_digest != weights_digest(model):
         raise ModelError("weights and metadata do not match their digest: the file was damaged; quantize it again")
+
+
+def _check_stateful(model: QuantModel, metadata: Metadata) -> None:
+    """Raises `ModelError` where states cannot be carried on as `bitwave.model.metadata` says."""
+    for branch in model.branches:
+        kernel, stride = (branch.conv.kernel, branch.conv.stride) if branch.conv else (1, 1)
+        if not isinstance(branch.pool, LastStep):
+            kind = type(branch.pool).__name__.lower()
+            raise ModelError(f"a stateful model has no window to pool over: {kind} must give way to the last step")
+        if metadata.hop % stride or model.steps != metadata.hop + kernel - stride:
+            raise ModelError(
+                f"a stateful model with a kernel of {kernel} and a stride of {stride} takes a hop that is a multiple "
+                f"of the stride, and a window of hop + {kernel - stride}, not {metadata.hop} and {model.steps}"
+            )
 
 
 def weights_digest(model: QuantModel) -> str:

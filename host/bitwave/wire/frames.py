@@ -243,11 +243,12 @@ class Trace(Body):
 class Counters(Numbers):
     """What the board counted since it started, and its memory in bytes; 0 is unmeasured.
 
-    Older boards tell less, newer ones perhaps more: what is missing is 0, what is unknown is left out.
+    Of the samples that were `recognised`, `slept` found the network asleep; `cycles_per_step` are those awake. Older
+    boards tell less, newer ones perhaps more: what is missing is 0, what is unknown is left out.
     """
 
     TYPE: ClassVar[int] = 0x07
-    LAYOUT: ClassVar[struct.Struct] = struct.Struct("<10I")
+    LAYOUT: ClassVar[struct.Struct] = struct.Struct("<12I")
     samples: int
     lost: int
     dropped_frames: int
@@ -258,6 +259,13 @@ class Counters(Numbers):
     stack_bytes: int = 0
     arena_used: int = 0
     arena_bytes: int = 0
+    recognised: int = 0
+    slept: int = 0
+
+    @property
+    def asleep(self) -> float:
+        """Which part of the samples that it recognised found the network asleep."""
+        return self.slept / self.recognised if self.recognised else 0.0
 
     @classmethod
     def unpack(cls, body: bytes) -> Body:

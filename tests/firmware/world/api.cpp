@@ -16,6 +16,7 @@ extern uint32_t stub_program_end;
 namespace {
 
 constexpr int MAIN_PRIORITY = 24; /* osPriorityNormal */
+constexpr size_t USB_RING = 256;
 constexpr size_t FLASH_SIZE = config::FLASH_END - config::SLOTS_START;
 
 size_t drain(std::vector<uint8_t> &from, uint8_t *out, size_t capacity) {
@@ -36,6 +37,7 @@ struct WorldFacts {
     uint64_t first_taken;
     uint64_t bus_bytes;
     uint64_t slow_bytes;
+    uint64_t bus_us;
     uint64_t usb_packets;
     uint64_t notifications;
     uint64_t radio_dropped;
@@ -87,6 +89,7 @@ void world_facts(WorldFacts *facts) {
               world.first,
               world.bus_bytes,
               world.slow_bytes,
+              world.bus_us,
               world.usb_packets,
               radio.notifications,
               radio.dropped,
@@ -100,7 +103,7 @@ void world_facts(WorldFacts *facts) {
 
 void world_usb(int open, int reads) {
     if (world.usb_open && open == 0) {
-        world.usb_in.clear();
+        world.usb_in.resize(std::min(world.usb_in.size(), USB_RING)); /* stays until it is read, the rest is gone */
         world.usb_busy_until = 0;
     }
     world.usb_open = open != 0;

@@ -42,7 +42,9 @@ void arduino::MbedI2C::use() {
 void arduino::MbedI2C::spend(size_t bytes) {
     world.bus_bytes += bytes;
     world.slow_bytes += clock_ < FAST_HZ ? bytes : 0;
-    scheduler::compute(bytes * BITS * 1000000 / clock_);
+    const uint64_t us = bytes * BITS * 1000000 / clock_;
+    world.bus_us += us;
+    scheduler::compute(us); /* Mbed OS waits for every byte */
 }
 
 void arduino::MbedI2C::beginTransmission(uint8_t address) {

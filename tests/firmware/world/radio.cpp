@@ -1,74 +1,62 @@
 #include "radio.h"
 
-#include <ArduinoBLE.h>
+#include <driver/CordioHCITransportDriver.h>
 #include <utility/HCI.h>
+#include <utility/HCICordioTransport.h>
 
 #include <algorithm>
-#include <cstring>
-#include <memory>
 
 #include "scheduler.h"
-
-struct StubCharacteristic {
-    const char *uuid;
-    uint16_t properties;
-    size_t capacity;
-    std::vector<uint8_t> value;
-    bool subscribed = false;
-    BLECharacteristicEventHandler on_written = nullptr;
-    BLECharacteristic *self = nullptr;
-};
 
 namespace {
 
 constexpr size_t RING = 256;
-constexpr size_t OVERHEAD = 12; /* HCI, L2CAP and ATT headers of a write */
+constexpr size_t OVERHEAD = 11; /* HCI, L2CAP and ATT headers of a write */
+constexpr size_t SENT_BYTES = 7; /* of the reports */
+constexpr size_t CONNECTED_BYTES = 21;
+constexpr size_t DISCONNECTED_BYTES = 6;
+constexpr size_t RECEIVE_BUFFERS = 4; /* when they are full, the controller acknowledges nothing */
 constexpr int ATT_HEADER = 3;
 constexpr uint64_t PACKET_US = 2500; /* on the air, at 1 Mbit/s, with its acknowledgement */
+constexpr uint64_t MISSED_US = 1000; /* a processor that stands still so long misses a connection event */
+constexpr int INTERRUPT = 1000; /* priorities */
+constexpr int CONTROLLER = 24; /* osPriorityNormal, of ArduinoBLE's own thread */
 
 HCIClass hci;
-BLELocalDevice device;
-BLEDeviceEventHandler on_connected = nullptr;
-BLEDeviceEventHandler on_disconnected = nullptr;
-
-std::vector<std::unique_ptr<StubCharacteristic>> &characteristics() {
-    static std::vector<std::unique_ptr<StubCharacteristic>> all;
-    return all;
-}
-
-int index_of(const StubCharacteristic *wanted) {
-    for (size_t i = 0; i < characteristics().size(); ++i) {
-        if (characteristics()[i].get() == wanted) {
-            return static_cast<int>(i);
-        }
-    }
-    scheduler::wreck("an unknown characteristic");
-}
+HCICordioTransportClass transport;
 
 } // namespace
 
 Radio radio;
 HCIClass &HCI = hci;
-BLELocalDevice &BLE = device;
+HCITransportInterface &HCITransport = transport;
+ble::CordioHCITransportDriver::data_received_handler_t ble::CordioHCITransportDriver::data_received_handler = nullptr;
+
+void ble::CordioHCITransportDriver::set_data_received_handler(data_received_handler_t handler) {
+    data_received_handler = handler;
+}
+
+int HCICordioTransportClass::available() { return radio.available(); }
+
+void HCICordioTransportClass::onDataReceived(uint8_t *, uint8_t len) { radio.keep(len); }
 
 /* ---- the central ------------------------------------------------------------------------------------------------ */
 
 void Radio::connect(int mtu, uint64_t interval_us, int packets_per_event) {
-    connected_ = found_ = true;
-    gone_ = false;
+    connected_ = true;
     mtu_ = mtu;
     interval_us_ = interval_us;
     per_event_ = packets_per_event;
     next_event_us_ = scheduler::now_us() + interval_us;
+    arrived_.push_back({Kind::CONNECTED, 0, {}, CONNECTED_BYTES});
 }
 
 void Radio::disconnect() {
     connected_ = false;
-    gone_ = true;
-    on_air_ = 0; /* they never leave, and nobody says so: _pendingPkt stays */
+    outgoing_.clear(); /* they never leave, and nobody says so: _pendingPkt stays */
     answer_due_ = false;
     outbox_.clear();
-    arriving_.clear();
+    arrived_.push_back({Kind::DISCONNECTED, 0, {}, DISCONNECTED_BYTES});
 }
 
 void Radio::subscribe(int characteristic, bool on) {
@@ -86,91 +74,134 @@ size_t Radio::value(int characteristic, uint8_t out[], size_t capacity) const {
 
 /* ---- the controller --------------------------------------------------------------------------------------------- */
 
+/* The interrupts: connection events come whatever the threads do, but not while the processor stands still. */
+void Radio::live_on_air() {
+    for (;;) {
+        scheduler::wait(scheduler::NEVER, [this] { return connected_ && !(outgoing_.empty() && outbox_.empty()); });
+        while (next_event_us_ < scheduler::now_us()) {
+            next_event_us_ += interval_us_;
+        }
+        const uint64_t event_us = next_event_us_;
+        scheduler::wait(event_us);
+        if (connected_ && event_us == next_event_us_ && scheduler::now_us() - event_us < MISSED_US) {
+            connection_event();
+        }
+    }
+}
+
+/* A central that waits for an answer sends no other packet in the connection event in which the answer comes. */
 void Radio::connection_event() {
-    const int left = on_air_ < per_event_ ? on_air_ : per_event_;
-    on_air_ -= left;
-    hci._pendingPkt = static_cast<uint8_t>(hci._pendingPkt > left ? hci._pendingPkt - left : 0);
-    for (int i = 0; i < per_event_ && !outbox_.empty() && !answer_due_; ++i) {
-        answer_due_ = outbox_.front().with_response;
-        outbox_.front().at_us = next_event_us_ + static_cast<uint64_t>(i) * PACKET_US;
-        arriving_.push_back(std::move(outbox_.front()));
+    const size_t left = std::min(outgoing_.size(), static_cast<size_t>(per_event_));
+    const bool answered = std::find(outgoing_.begin(), outgoing_.begin() + static_cast<std::ptrdiff_t>(left), true) !=
+                          outgoing_.begin() + static_cast<std::ptrdiff_t>(left);
+    if (left > 0) {
+        outgoing_.erase(outgoing_.begin(), outgoing_.begin() + static_cast<std::ptrdiff_t>(left));
+        arrived_.push_back({Kind::SENT, static_cast<int>(left), {}, SENT_BYTES});
+    }
+    for (int i = 0; i < per_event_ && !outbox_.empty() && !answer_due_ && unread_ < RECEIVE_BUFFERS; ++i) {
+        Packet packet = std::move(outbox_.front());
         outbox_.pop_front();
+        answer_due_ = packet.with_response;
+        packet.at_us = next_event_us_ + static_cast<uint64_t>(i) * PACKET_US;
+        const size_t bytes = packet.bytes.size() + OVERHEAD;
+        arrived_.push_back({Kind::WRITTEN, 0, std::move(packet), bytes});
+        ++unread_;
+    }
+    answer_due_ = answer_due_ && !answered;
+    next_event_us_ += interval_us_;
+}
+
+/* ArduinoBLE's thread for the controller: hands over what has arrived, in two parts. */
+void Radio::live_in_controller() {
+    for (;;) {
+        scheduler::wait(scheduler::NEVER, [this] { return !arrived_.empty(); });
+        scheduler::wait(std::max(arrived_.front().packet.at_us, scheduler::now_us()));
+        handed_ = std::move(arrived_.front());
+        arrived_.pop_front();
+        std::vector<uint8_t> body(handed_.bytes);
+        uint8_t type = handed_.kind == Kind::WRITTEN ? 2 : 4;
+        ble::CordioHCITransportDriver::data_received_handler(&type, 1);
+        ble::CordioHCITransportDriver::data_received_handler(body.data(), static_cast<uint8_t>(body.size()));
+        unread_ -= handed_.kind == Kind::WRITTEN ? 1 : 0;
     }
 }
 
-/* What comes while the library does not look piles up in its ring, and is dropped beyond that. */
-void Radio::receive() {
-    for (; !arriving_.empty() && arriving_.front().at_us <= scheduler::now_us(); arriving_.pop_front()) {
-        const size_t size = arriving_.front().bytes.size() + OVERHEAD;
-        if (ring_bytes_ + size > RING) {
-            ++dropped;
-            answer_due_ = false;
-            continue;
+void Radio::keep(size_t size) {
+    const bool is_type = size == 1;
+    if (ring_bytes_ + size > RING) {
+        ++dropped;
+        if (!is_type && type_kept_) {
+            scheduler::wreck("half a packet in ArduinoBLE's ring: it misreads everything from here on");
         }
-        ring_bytes_ += size;
-        ring_.push_back(std::move(arriving_.front()));
+        return;
+    }
+    ring_bytes_ += size;
+    if (!is_type) {
+        ring_.push_back(handed_);
+    }
+    type_kept_ = is_type;
+}
+
+/* A write to a characteristic, its handler included, and the answer to it. */
+void Radio::take(const Packet &packet) {
+    StubCharacteristic &target = *characteristics()[static_cast<size_t>(packet.characteristic)];
+    const size_t size = packet.bytes.size() < target.capacity ? packet.bytes.size() : target.capacity;
+    target.value.assign(packet.bytes.begin(), packet.bytes.begin() + static_cast<std::ptrdiff_t>(size));
+    if (target.on_written != nullptr) {
+        target.on_written(BLEDevice(), *target.self);
+    }
+    if (packet.with_response) {
+        ++hci._pendingPkt;
+        if (connected_) {
+            outgoing_.push_back(true);
+        }
     }
 }
 
-/* What the library finds in its receive ring, handlers included. */
+/* What the library finds in its receive ring. */
 void Radio::deliver() {
-    if (gone_) {
-        gone_ = found_ = false;
-        ring_.clear();
-        ring_bytes_ = 0;
-        for (auto &characteristic : characteristics()) {
-            characteristic->subscribed = false;
-        }
-        on_disconnected(BLEDevice());
-    }
-    if (found_) {
-        found_ = false;
-        on_connected(BLEDevice());
-    }
     while (!ring_.empty()) {
-        const Packet packet = std::move(ring_.front());
+        const Report report = std::move(ring_.front());
         ring_.pop_front();
-        ring_bytes_ -= packet.bytes.size() + OVERHEAD;
-        StubCharacteristic &target = *characteristics()[static_cast<size_t>(packet.characteristic)];
-        const size_t size = packet.bytes.size() < target.capacity ? packet.bytes.size() : target.capacity;
-        target.value.assign(packet.bytes.begin(), packet.bytes.begin() + static_cast<std::ptrdiff_t>(size));
-        if (target.on_written != nullptr) {
-            target.on_written(BLEDevice(), *target.self);
-        }
-        if (packet.with_response) {
-            answer_due_ = false;
-            ++hci._pendingPkt;
-            ++on_air_;
+        ring_bytes_ -= report.bytes + 1;
+        if (report.kind == Kind::WRITTEN) {
+            take(report.packet);
+        } else if (report.kind == Kind::SENT) {
+            hci._pendingPkt = static_cast<uint8_t>(hci._pendingPkt > report.sent ? hci._pendingPkt - report.sent : 0);
+        } else if (report.kind == Kind::CONNECTED) {
+            on_connected_(BLEDevice());
+        } else {
+            for (auto &characteristic : characteristics()) {
+                characteristic->subscribed = false;
+            }
+            on_disconnected_(BLEDevice());
         }
     }
 }
 
-uint64_t Radio::next_traffic() const {
-    if (gone_ || found_ || !ring_.empty()) {
-        return scheduler::now_us();
+bool Radio::begin() {
+    ble::CordioHCITransportDriver::set_data_received_handler(HCICordioTransportClass::onDataReceived);
+    if (!runs_) {
+        runs_ = true;
+        scheduler::start(INTERRUPT, [this] { live_on_air(); });
+        scheduler::start(CONTROLLER, [this] { live_in_controller(); });
     }
-    if (!arriving_.empty()) {
-        return arriving_.front().at_us;
-    }
-    return connected_ && (on_air_ > 0 || !outbox_.empty()) ? next_event_us_ : scheduler::NEVER;
+    return begun = !begin_fails;
 }
 
 void Radio::poll(uint64_t timeout_us) {
-    const uint64_t end = scheduler::now_us() + timeout_us;
-    if (timeout_us > 0 && next_traffic() > scheduler::now_us()) {
-        const uint64_t traffic = next_traffic();
-        scheduler::wait(traffic < end ? traffic : end, [this] { return gone_ || found_; });
+    if (timeout_us > 0 && ring_.empty()) {
+        scheduler::wait(scheduler::now_us() + timeout_us, [this] { return !ring_.empty(); });
     }
-    while (connected_ && next_event_us_ <= scheduler::now_us()) {
-        connection_event();
-        next_event_us_ += interval_us_;
-    }
-    receive();
     if (!polling_) {
         polling_ = true;
         deliver();
         polling_ = false;
     }
+}
+
+void Radio::on(BLEDeviceEvent event, BLEDeviceEventHandler handler) {
+    (event == BLEConnected ? on_connected_ : on_disconnected_) = handler;
 }
 
 int Radio::notify(int characteristic, const uint8_t bytes[], int size) {
@@ -180,89 +211,15 @@ int Radio::notify(int characteristic, const uint8_t bytes[], int size) {
         }
         poll(interval_us_);
     }
-    if (!connected_) {
-        return 0;
-    }
     const int sent = size < mtu_ - ATT_HEADER ? size : mtu_ - ATT_HEADER;
+    ++hci._pendingPkt;
+    if (!connected_) {
+        return sent; /* the library does not know yet */
+    }
     notified.resize(characteristics().size());
     auto &out = notified[static_cast<size_t>(characteristic)];
     out.insert(out.end(), bytes, bytes + sent);
     ++notifications;
-    ++on_air_;
-    ++hci._pendingPkt;
+    outgoing_.push_back(false);
     return sent;
-}
-
-/* ---- ArduinoBLE ------------------------------------------------------------------------------------------------- */
-
-BLECharacteristic::BLECharacteristic(const char *uuid, uint16_t permissions, int valueSize, bool) {
-    characteristics().push_back(std::make_unique<StubCharacteristic>());
-    stub_ = characteristics().back().get();
-    stub_->uuid = uuid;
-    stub_->properties = permissions;
-    stub_->capacity = static_cast<size_t>(valueSize < 512 ? valueSize : 512);
-    stub_->self = this;
-}
-
-BLECharacteristic::BLECharacteristic(const BLECharacteristic &other) : stub_(other.stub_) {}
-
-BLECharacteristic::~BLECharacteristic() = default;
-
-const uint8_t *BLECharacteristic::value() const { return stub_->value.data(); }
-
-int BLECharacteristic::valueLength() const { return static_cast<int>(stub_->value.size()); }
-
-int BLECharacteristic::writeValue(const uint8_t value[], int length, bool) {
-    const size_t size = static_cast<size_t>(length) < stub_->capacity ? static_cast<size_t>(length) : stub_->capacity;
-    stub_->value.assign(value, value + size);
-    if ((stub_->properties & BLENotify) != 0 && stub_->subscribed) {
-        return radio.notify(index_of(stub_), stub_->value.data(), static_cast<int>(size));
-    }
-    return static_cast<int>(size);
-}
-
-bool BLECharacteristic::subscribed() { return stub_->subscribed; }
-
-void BLECharacteristic::setEventHandler(int event, BLECharacteristicEventHandler eventHandler) {
-    if (event == BLEWritten) {
-        stub_->on_written = eventHandler;
-    }
-}
-
-BLEService::BLEService(const char *uuid) : uuid_(uuid) {}
-
-void BLEService::addCharacteristic(BLECharacteristic &) {}
-
-int BLELocalDevice::begin() {
-    delay(100);
-    radio.begun = !radio.begin_fails;
-    return radio.begun ? 1 : 0;
-}
-
-void BLELocalDevice::end() { radio.begun = false; }
-
-void BLELocalDevice::poll(unsigned long timeout) { radio.poll(uint64_t{timeout} * 1000); }
-
-String BLELocalDevice::address() const { return "d1:0c:77:3e:1a:2b"; }
-
-bool BLELocalDevice::setAdvertisedService(const BLEService &service) {
-    radio.advertised = service.uuid();
-    return true;
-}
-
-bool BLELocalDevice::setLocalName(const char *localName) {
-    radio.name = localName;
-    return std::strlen(localName) <= 29;
-}
-
-void BLELocalDevice::setDeviceName(const char *) {}
-
-void BLELocalDevice::addService(BLEService &) {}
-
-int BLELocalDevice::advertise() { return radio.advertises = true; }
-
-void BLELocalDevice::setConnectionInterval(uint16_t, uint16_t) {}
-
-void BLELocalDevice::setEventHandler(BLEDeviceEvent event, BLEDeviceEventHandler eventHandler) {
-    (event == BLEConnected ? on_connected : on_disconnected) = eventHandler;
 }

@@ -19,7 +19,7 @@ bool on_its_way() { return world.usb_busy_until > scheduler::now_us(); }
 bool arduino::USBSerial::connected() { return world.usb_open; }
 
 int arduino::USBSerial::available() {
-    return world.usb_open ? static_cast<int>(world.usb_in.size() < RECEIVED ? world.usb_in.size() : RECEIVED) : 0;
+    return static_cast<int>(world.usb_in.size() < RECEIVED ? world.usb_in.size() : RECEIVED);
 }
 
 int arduino::USBSerial::read() {

@@ -35,6 +35,7 @@ struct World {
     uint64_t first = 0;   /* index of the first that it read */
     uint64_t bus_bytes = 0;
     uint64_t slow_bytes = 0; /* at less than 400 kHz */
+    uint64_t bus_us = 0;
 
     /* USB */
     bool usb_open = false;

@@ -164,6 +164,8 @@ static void recognise_sample(bw_app *app, const int16_t sample[]) {
     uint8_t bytes[4 + 1 + BW_MAX_LABELS];
     bw_event event;
     bw_recognizer_push(&app->recognizer, sample, &event);
+    ++app->recognised;
+    app->slept += app->recognizer.asleep;
     if (event.kind == BW_EVENT_NONE) {
         return;
     }

@@ -2,11 +2,12 @@
 #include <string.h>
 
 #include "bw_kernels.h"
+#include "bw_parts.h"
 
 /* After the sample with the number `sample`, from 0. */
 static void record(const bw_network *network, const bw_trace *trace, uint32_t sample) {
     const bw_model *model = network->model;
-    for (uint32_t layer = 0; layer < model->layers; ++layer) {
+    for (uint32_t layer = 0; layer < bw_layers(model); ++layer) {
         if (!bw_network_stepped(network, 0, layer)) {
             continue;
         }
@@ -21,9 +22,8 @@ static void record(const bw_network *network, const bw_trace *trace, uint32_t sa
     }
 }
 
-/* Whether every layer makes a step of so many samples, and no pooling gets more than it has room for. */
-static int steps_fit(const bw_model *model, uint32_t steps) {
-    for (uint32_t i = 0; i < model->branches; ++i) {
+int bw_steps_fit(const bw_model *model, uint32_t steps) {
+    for (uint32_t i = 0; i < bw_branches(model); ++i) {
         if (steps < model->branch[i].kernel) {
             return 0;
         }
@@ -38,7 +38,7 @@ bw_status bw_network_classify(const bw_model *model, void *arena, size_t size, c
     if (status != BW_OK) {
         return status;
     }
-    if (!steps_fit(model, steps)) {
+    if (!bw_steps_fit(model, steps)) {
         return BW_BAD_ARGUMENT;
     }
     for (uint32_t step = 0; step < steps; ++step) {
@@ -64,7 +64,7 @@ bw_status bw_self_test(const bw_model *model, void *arena, size_t size) {
     bw_network_scores(&network, 0, scores);
     status = memcmp(scores, model->answer_scores, model->classes) == 0 ? BW_OK : BW_SELF_TEST_FAILED;
     const int8_t *wanted = model->answer_hidden;
-    for (uint32_t layer = 0; layer < model->layers; ++layer) {
+    for (uint32_t layer = 0; layer < bw_layers(model); ++layer) {
         const size_t units = model->lstm[layer].hidden;
         if (memcmp(bw_network_hidden(&network, 0, layer), wanted, units) != 0) {
             status = BW_SELF_TEST_FAILED;

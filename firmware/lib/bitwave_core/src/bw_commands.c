@@ -76,6 +76,8 @@ static void send_counters(bw_app *app, uint32_t link) {
     bw_put_u32(&body, app->counters.stack_size);
     bw_put_u32(&body, (uint32_t)bw_app_arena_size(app->model));
     bw_put_u32(&body, (uint32_t)app->arena_size);
+    bw_put_u32(&body, app->recognised);
+    bw_put_u32(&body, app->slept);
     send(app, link, BW_FRAME_COUNTERS, &body);
 }
 

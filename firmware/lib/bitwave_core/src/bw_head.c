@@ -12,16 +12,20 @@ static size_t widest_dense(const bw_model *model) {
 }
 
 /* The branches' vectors, one after the other. */
-static void join(const bw_network *network, uint32_t lane, int8_t joined[], int8_t scratch[]) {
+static void join(const bw_network *network, uint8_t *lane, int8_t joined[], int8_t scratch[]) {
     const bw_model *model = network->model;
-    int8_t *vector = joined;
-    for (uint32_t i = 0; i < model->branches; ++i) {
+    for (uint32_t i = 0; i < bw_branches(model); ++i) {
         const bw_branch *branch = &model->branch[i];
-        const bw_lstm *last = bw_last_layer(model, branch);
-        bw_pool_run(branch, last, bw_branch_steps(branch, *bw_samples_of(network, lane)), bw_window_steps(model, branch),
-                    bw_hidden_of(network, lane, branch->first_layer + branch->layers - 1u),
-                    bw_in_lane(network, lane, network->pool_at[i]), scratch, vector);
-        vector += last->hidden;
+        const uint32_t last = bw_last_layer(branch);
+        const bw_lstm *lstm = &model->lstm[last];
+        const int8_t *hidden = bw_hidden_of(network, lane, last);
+        if (bw_pool_of(branch) == BW_POOL_LAST) {
+            memcpy(joined, hidden, lstm->hidden);
+        } else {
+            bw_pool_run(branch, lstm, bw_branch_steps(branch, *bw_samples_of(lane)), bw_window_steps(model, branch),
+                        bw_pooled_of(network, lane, i), scratch, joined);
+        }
+        joined += lstm->hidden;
     }
 }
 
@@ -31,7 +35,7 @@ void bw_network_scores(bw_network *network, uint32_t lane, int8_t scores[]) {
     int8_t *const scratch = joined + model->dense[0].inputs;
     int8_t *const buffers[2] = {scratch, scratch + widest_dense(model)};
     const int8_t *values = joined;
-    join(network, lane, joined, scratch);
+    join(network, bw_lane(network, lane), joined, scratch);
     for (uint32_t i = 0; i < model->dense_layers; ++i) {
         bw_dense_run(&model->dense[i], values, buffers[i % 2]);
         values = buffers[i % 2];

@@ -27,6 +27,9 @@ void bw_lstm_prepare(bw_lstm *layer);
 void bw_lstm_product_any(const bw_lstm *layer, const bw_matrix *matrix, const int32_t bias[], const int8_t input[],
                          int16_t parts[]);
 
+/* The cell state's scale is a power of two, so the table's input needs only a shift: 15 integer bits less 3. */
+static inline int32_t bw_cell_tanh_shift(const bw_lstm *layer) { return layer->cell_exponent + 15 - 3; }
+
 /* New cell [hidden] and hidden state [hidden] of one lane from parts [unit][BW_RECORD], of which eight are read. Both
  * arrays are padded to a multiple of four units, whose content is anybody's. */
 void bw_lstm_activate_any(const bw_lstm *layer, const int16_t parts[], int16_t cell[], int8_t hidden[]);
@@ -71,6 +74,9 @@ static inline int bw_branch_is_due(const bw_branch *branch, uint32_t samples) {
     return samples >= branch->kernel && (samples - branch->kernel) % branch->stride == 0;
 }
 
+/* Whether with so many samples every layer makes a step, and no pooling gets more than it has room for. */
+int bw_steps_fit(const bw_model *model, uint32_t samples);
+
 /* Its steps for so many samples. */
 static inline uint32_t bw_branch_steps(const bw_branch *branch, uint32_t samples) {
     return samples < branch->kernel ? 0 : (samples - branch->kernel) / branch->stride + 1u;
@@ -92,9 +98,9 @@ void bw_pool_reset(const bw_branch *branch, uint32_t units, void *kept);
 void bw_pool_push(const bw_branch *branch, uint32_t units, uint32_t step, uint32_t steps, const int8_t hidden[],
                   void *kept);
 
-/* The vector [units] of `step` steps; `hidden` is the state after the last; scratch holds as many bytes as steps. */
-void bw_pool_run(const bw_branch *branch, const bw_lstm *layer, uint32_t step, uint32_t steps, const int8_t hidden[],
-                 const void *kept, int8_t scratch[], int8_t vector[]);
+/* The vector [units] of `step` steps, if it is not the last hidden state; scratch holds as many bytes as steps. */
+void bw_pool_run(const bw_branch *branch, const bw_lstm *layer, uint32_t step, uint32_t steps, const void *kept,
+                 int8_t scratch[], int8_t vector[]);
 
 /* BW_POOL_ATTENTION's part of them. scores [steps], states [steps][units]; weights [steps] is scratch. */
 void bw_attention_push(const bw_branch *branch, uint32_t units, uint32_t step, const int8_t hidden[], int8_t states[],

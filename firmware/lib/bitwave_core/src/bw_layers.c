@@ -3,6 +3,7 @@
 
 #include "bw_kernels.h"
 #include "bw_packed.h"
+#include "bw_parts.h"
 
 enum {
     /* Bounds that keep every intermediate of the kernels inside int32. */
@@ -91,13 +92,9 @@ static void read_matrix(bw_reader *reader, const bw_lstm *layer, bw_matrix *matr
 }
 
 static int read_lstm(bw_reader *reader, bw_lstm *layer) {
-    layer->input.columns = bw_read_u8(reader);
-    layer->hidden = bw_read_u8(reader);
-    layer->input.zero = bw_read_i8(reader);
-    layer->hidden_zero = bw_read_i8(reader);
-    layer->cell_exponent = bw_read_i8(reader);
-    layer->packed = bw_read_u8(reader);
-    layer->cell_clip = (int16_t)bw_read_u16(reader);
+    bw_read_members(reader, layer, offsetof(bw_lstm, kernel));
+    layer->input.columns = layer->inputs;
+    layer->input.zero = layer->input_zero;
     layer->recurrent.columns = layer->hidden;
     layer->recurrent.zero = layer->hidden_zero;
     layer->input.scales = bw_read_array(reader, BW_GATES, sizeof(bw_scale));
@@ -107,7 +104,7 @@ static int read_lstm(bw_reader *reader, bw_lstm *layer) {
     read_matrix(reader, layer, &layer->recurrent, 0);
     const uint32_t rows = layer->packed ? BW_GROUP * layer->input.groups : layer->hidden;
     layer->bias = bw_read_array(reader, BW_GATES * rows, sizeof(int32_t));
-    if (reader->failed || layer->packed > 1 || layer->input.columns < 1 || layer->hidden < 1 || !lstm_is_sound(layer) ||
+    if (reader->failed || layer->packed > 1 || layer->inputs < 1 || layer->hidden < 1 || !lstm_is_sound(layer) ||
         (layer->packed && !bw_lstm_is_fast(layer))) {
         return 0;
     }
@@ -116,13 +113,7 @@ static int read_lstm(bw_reader *reader, bw_lstm *layer) {
 }
 
 static int read_dense(bw_reader *reader, bw_dense *layer) {
-    layer->inputs = bw_read_u16(reader);
-    layer->outputs = bw_read_u8(reader);
-    layer->input_zero = bw_read_i8(reader);
-    layer->output_zero = bw_read_i8(reader);
-    layer->activation_min = bw_read_i8(reader);
-    layer->activation_max = bw_read_i8(reader);
-    layer->scale_count = bw_read_u8(reader);
+    bw_read_members(reader, layer, offsetof(bw_dense, scales));
     layer->scales = bw_read_array(reader, layer->scale_count, sizeof(bw_scale));
     layer->weights = bw_read_array(reader, (uint32_t)layer->outputs * layer->inputs, 1);
     layer->bias = bw_read_array(reader, layer->outputs, sizeof(int32_t));
@@ -141,9 +132,7 @@ static int read_dense(bw_reader *reader, bw_dense *layer) {
 }
 
 int bw_read_softmax(bw_reader *reader, bw_softmax *softmax) {
-    softmax->input_scale.mantissa = bw_read_i32(reader);
-    softmax->input_scale.shift = bw_read_i32(reader);
-    softmax->diff_min = bw_read_i32(reader);
+    bw_read_members(reader, softmax, sizeof *softmax);
     const int32_t shift = softmax->input_scale.shift;
     const int64_t largest = (int64_t)31 << 26; /* a difference becomes Q5.26 */
     return !reader->failed && scale_is_sound(&softmax->input_scale, MAX_SOFTMAX_SHIFT) && shift >= 0 &&
@@ -163,11 +152,10 @@ static int pool_is_sound(const bw_branch *branch, uint32_t steps) {
 }
 
 static int read_pool(bw_reader *reader, bw_branch *branch, uint32_t units, uint32_t steps) {
-    if (branch->pool == BW_POOL_LAST) {
+    if (bw_pool_of(branch) == BW_POOL_LAST) {
         return branch->pool_zero == 0;
     }
-    branch->pool_scale.mantissa = bw_read_i32(reader);
-    branch->pool_scale.shift = bw_read_i32(reader);
+    bw_read_members(reader, &branch->pool_scale, sizeof branch->pool_scale);
     if (reader->failed || branch->pool > BW_POOL_ATTENTION || !pool_is_sound(branch, steps)) {
         return 0;
     }
@@ -176,47 +164,58 @@ static int read_pool(bw_reader *reader, bw_branch *branch, uint32_t units, uint3
             bw_read_softmax(reader, &branch->attention));
 }
 
+/* With its states carried on, a window begins with the step after the last one's: windows overlap by what a convolution
+ * looks back, and only the last step's state knows more than its window. */
+static int can_be_stateful(const bw_model *model, const bw_branch *branch) {
+    return branch->pool == BW_POOL_LAST && branch->kernel + model->hop == branch->stride + model->window &&
+           model->hop % branch->stride == 0;
+}
+
+enum { MAX_STACKED = 2 };
+
+/* Whether the branch needs a part that this build lacks. */
+static int needs_more(const bw_branch *branch) {
+    return (!BW_CONVOLUTION && branch->has_conv) || (!BW_POOLING && branch->pool != BW_POOL_LAST) ||
+           (BW_MAX_LAYERS < MAX_STACKED && branch->layers == MAX_STACKED);
+}
+
 static int read_branch(bw_reader *reader, bw_model *model, bw_branch *branch) {
-    branch->first_channel = bw_read_u8(reader);
-    branch->channels = bw_read_u8(reader);
-    branch->layers = bw_read_u8(reader);
-    branch->pool = bw_read_u8(reader);
-    branch->has_conv = bw_read_u8(reader);
-    branch->kernel = bw_read_u8(reader);
-    branch->stride = bw_read_u8(reader);
-    branch->pool_zero = bw_read_i8(reader);
+    bw_read_members(reader, branch, offsetof(bw_branch, first_layer));
     branch->first_layer = model->layers;
-    if (reader->failed || branch->channels < 1 || branch->first_channel + branch->channels > model->channels ||
-        branch->layers < 1 || branch->layers > 2 || model->layers + branch->layers > BW_MAX_LAYERS ||
-        branch->has_conv > 1 || branch->kernel < 1 || branch->kernel > BW_MAX_KERNEL || branch->stride < 1 ||
-        branch->stride > BW_MAX_STRIDE || branch->kernel > model->window ||
-        (!branch->has_conv && (branch->kernel != 1 || branch->stride != 1))) {
+    reader->left_out |= needs_more(branch);
+    if (reader->failed || reader->left_out || branch->channels < 1 ||
+        branch->first_channel + branch->channels > model->channels || branch->layers < 1 || branch->layers > MAX_STACKED ||
+        model->layers + branch->layers > BW_MAX_LAYERS || branch->has_conv > 1 || branch->kernel < 1 ||
+        branch->kernel > BW_MAX_KERNEL || branch->stride < 1 || branch->stride > BW_MAX_STRIDE ||
+        branch->kernel > model->window || (!bw_has_conv(branch) && (branch->kernel != 1 || branch->stride != 1)) ||
+        (bw_is_stateful(model) && !can_be_stateful(model, branch))) {
         return 0;
     }
     uint32_t width = branch->channels;
-    if (branch->has_conv) {
+    if (bw_has_conv(branch)) {
         if (!read_dense(reader, &branch->conv) || branch->conv.inputs != width * branch->kernel) {
             return 0;
         }
         width = branch->conv.outputs;
     }
-    for (uint32_t i = 0; i < branch->layers; ++i) {
-        bw_lstm *layer = &model->lstm[model->layers++];
+    for (uint32_t i = bw_first_layer(branch); i <= bw_last_layer(branch); ++i) {
+        bw_lstm *layer = &model->lstm[i];
         if (!read_lstm(reader, layer) || layer->input.columns != width) {
             return 0;
         }
         width = layer->hidden;
     }
+    model->layers = (uint8_t)(model->layers + branch->layers);
     return read_pool(reader, branch, width, bw_branch_steps(branch, model->window));
 }
 
 int bw_read_layers(bw_reader *reader, bw_model *model) {
     uint32_t width = 0;
-    for (uint32_t i = 0; i < model->branches; ++i) {
+    for (uint32_t i = 0; i < bw_branches(model); ++i) {
         if (!read_branch(reader, model, &model->branch[i])) {
             return 0;
         }
-        width += model->lstm[model->layers - 1].hidden;
+        width += model->lstm[bw_last_layer(&model->branch[i])].hidden;
     }
     for (uint32_t i = 0; i < model->dense_layers; ++i) {
         if (!read_dense(reader, &model->dense[i]) || model->dense[i].inputs != width) {

@@ -7,9 +7,6 @@ enum { GATE_INPUT, GATE_FORGET, GATE_CELL, GATE_OUTPUT };
 /* forget gate Q0.15 times cell, to the cell's own scale: 2^-15 */
 static const bw_scale forget_scale = {(int32_t)1 << 30, -14};
 
-/* The cell state's scale is a power of two, so the table's input needs only a shift: 15 integer bits less 3. */
-static int32_t cell_tanh_shift(const bw_lstm *layer) { return layer->cell_exponent + 15 - 3; }
-
 /* input gate times cell gate, Q0.30, to the cell's scale: 2^-30 / 2^exponent */
 static bw_scale candidate_scale(const bw_lstm *layer) {
     const bw_scale scale = {(int32_t)1 << 30, -29 - layer->cell_exponent};
@@ -53,7 +50,7 @@ static void activate(const bw_lstm *layer, const int16_t parts[], int16_t *cell,
         state = (int16_t)bw_clamp(state, -layer->cell_clip, layer->cell_clip);
     }
     *cell = state;
-    const int32_t out = bw_tanh(state, cell_tanh_shift(layer)) * bw_sigmoid(gates[GATE_OUTPUT]);
+    const int32_t out = bw_tanh(state, bw_cell_tanh_shift(layer)) * bw_sigmoid(gates[GATE_OUTPUT]);
     *hidden = bw_sat8(bw_requantize(out, *layer->output_scale) + layer->hidden_zero);
 }
 

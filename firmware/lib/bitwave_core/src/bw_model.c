@@ -14,18 +14,26 @@
  * softmax    scale, diff_min i32                                                       if FLAG_SOFTMAX
  * front end  channels, smoothing u8, margin u8, hold u8, reserved u8, refractory u16, fires u16,
  *            thresholds u8 [classes], size of labels u32, labels                       if hop > 0
+ * gate       still u16, preroll u16, thresholds u16 [channels]                         if FLAG_GATE
  * answer     input i8 [steps][channels], hidden i8 [all layers], scores i8 [classes]
  *
- * A scale is mantissa i32, shift i32; every array is padded to four bytes. All is little-endian. */
+ * FLAG_GATE and FLAG_STATEFUL came with ABI 4. A scale is mantissa i32, shift i32; every array is padded to four bytes.
+ * All is little-endian. */
 #include <string.h>
 
 #include "bw_kernels.h"
 #include "bw_layers.h"
+#include "bw_parts.h"
 
 enum {
     HEADER_SIZE = 56,
     CRC_AT = 12,
     FLAG_SOFTMAX = 1,
+    FLAG_GATE = 2,
+    FLAG_STATEFUL = 4,
+    FLAGS_OF_ABI_3 = FLAG_SOFTMAX,
+    FLAGS = FLAG_SOFTMAX | FLAG_GATE | FLAG_STATEFUL,
+    MAX_BRANCHES = 4, /* of an image, whatever this build can run */
     MAGIC = 0x4D495742 /* "BWIM" */
 };
 
@@ -73,26 +81,36 @@ static int read_front_end(bw_reader *reader, bw_model *model) {
             return 0;
         }
     }
-    const uint32_t lanes = ((uint32_t)model->window + model->hop - 1u) / model->hop;
+    const uint32_t lanes = bw_is_stateful(model) ? 1u : ((uint32_t)model->window + model->hop - 1u) / model->hop;
     model->lanes = (uint8_t)(lanes <= BW_MAX_LANES ? lanes : 0u);
     return lanes <= BW_MAX_LANES;
 }
 
+/* Every window that saw a movement has ended before the network sleeps, and none ends among the preroll. */
+static int read_gate(bw_reader *reader, bw_model *model) {
+    model->gate.still = bw_read_u16(reader);
+    model->gate.preroll = bw_read_u16(reader);
+    model->gate.thresholds = bw_read_array(reader, model->channels, sizeof(uint16_t));
+    return !reader->failed && model->gate.still >= model->window &&
+           model->gate.preroll < model->window;
+}
+
 static int read_answer(bw_reader *reader, bw_model *model) {
     uint32_t hidden = 0;
-    for (uint32_t i = 0; i < model->layers; ++i) {
+    for (uint32_t i = 0; i < bw_layers(model); ++i) {
         hidden += model->lstm[i].hidden;
     }
     model->answer_input = bw_read_array(reader, (uint32_t)model->answer_steps * model->channels, 1);
     model->answer_hidden = bw_read_array(reader, hidden, 1);
     model->answer_scores = bw_read_array(reader, model->classes, 1);
-    for (uint32_t i = 0; i < model->branches; ++i) {
+    for (uint32_t i = 0; i < bw_branches(model); ++i) {
         reader->failed |= model->answer_steps < model->branch[i].kernel;
     }
     return !reader->failed && model->answer_steps <= model->window;
 }
 
 static int read_content(bw_reader *reader, bw_model *model) {
+    const uint16_t abi = (uint16_t)(reader->image[4] | reader->image[5] << 8);
     const uint16_t flags = (uint16_t)(reader->image[6] | reader->image[7] << 8);
     reader->at = CRC_AT + 4u;
     model->digest = bw_read_array(reader, 16, 1);
@@ -108,14 +126,19 @@ static int read_content(bw_reader *reader, bw_model *model) {
     model->input_zero = bw_read_i8(reader);
     model->answer_steps = bw_read_u8(reader);
     const uint16_t reserved = bw_read_u16(reader);
+    reader->left_out = (model->branches > BW_MAX_BRANCHES && model->branches <= MAX_BRANCHES) ||
+                       (!BW_GATE && (flags & FLAG_GATE) != 0) || (!BW_STATEFUL && (flags & FLAG_STATEFUL) != 0);
     model->has_softmax = (flags & FLAG_SOFTMAX) != 0;
-    if (reserved != 0 || (flags & ~FLAG_SOFTMAX) != 0 || model->window < 1 || model->window > BW_MAX_STEPS ||
+    model->stateful = (flags & FLAG_STATEFUL) != 0;
+    const int known = abi == BW_IMAGE_ABI_OLDEST ? FLAGS_OF_ABI_3 : FLAGS;
+    if (reader->left_out || reserved != 0 || (flags & ~known) != 0 || model->window < 1 || model->window > BW_MAX_STEPS ||
         model->branches < 1 || model->branches > BW_MAX_BRANCHES || model->dense_layers < 1 ||
         model->dense_layers > BW_MAX_DENSE) {
         return 0;
     }
     return bw_read_layers(reader, model) && (!model->has_softmax || bw_read_softmax(reader, &model->softmax)) &&
-           (model->hop == 0 || read_front_end(reader, model)) && read_answer(reader, model) &&
+           (model->hop == 0 || read_front_end(reader, model)) &&
+           (!BW_GATE || (flags & FLAG_GATE) == 0 || read_gate(reader, model)) && read_answer(reader, model) &&
            reader->at == reader->size;
 }
 
@@ -124,11 +147,12 @@ bw_status bw_model_open(bw_model *model, const void *image, size_t size) {
     if (size < HEADER_SIZE || size > INT32_MAX || (uintptr_t)image % BW_ALIGNMENT != 0) {
         return BW_IMAGE_SIZE;
     }
-    bw_reader reader = {image, (uint32_t)size, 0, 0};
+    bw_reader reader = {image, (uint32_t)size, 0, 0, 0};
     if (bw_read_u32(&reader) != MAGIC) {
         return BW_IMAGE_MAGIC;
     }
-    if (bw_read_u16(&reader) != BW_IMAGE_ABI) {
+    const uint16_t abi = bw_read_u16(&reader);
+    if (abi < BW_IMAGE_ABI_OLDEST || abi > BW_IMAGE_ABI) {
         return BW_IMAGE_ABI_OTHER;
     }
     reader.at = 8;
@@ -141,7 +165,7 @@ bw_status bw_model_open(bw_model *model, const void *image, size_t size) {
     }
     if (!read_content(&reader, model)) {
         memset(model, 0, sizeof *model);
-        return BW_IMAGE_CONTENT;
+        return reader.left_out ? BW_LEFT_OUT : BW_IMAGE_CONTENT;
     }
     model->image = reader.image;
     model->size = reader.size;
@@ -150,15 +174,15 @@ bw_status bw_model_open(bw_model *model, const void *image, size_t size) {
 
 uint32_t bw_model_layer_steps(const bw_model *model, uint32_t layer, uint32_t samples) {
     uint32_t branch = 0;
-    while (layer >= (uint32_t)model->branch[branch].first_layer + model->branch[branch].layers) {
+    while (layer > bw_last_layer(&model->branch[branch])) {
         ++branch;
     }
     return bw_branch_steps(&model->branch[branch], samples);
 }
 
 uint32_t bw_model_most_steps(const bw_model *model) {
-    for (uint32_t i = 0; i < model->branches; ++i) {
-        if (model->branch[i].pool != BW_POOL_LAST) {
+    for (uint32_t i = 0; i < bw_branches(model); ++i) {
+        if (bw_pool_of(&model->branch[i]) != BW_POOL_LAST) {
             return model->window;
         }
     }

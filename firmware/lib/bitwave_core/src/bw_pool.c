@@ -58,14 +58,12 @@ static void mean(const bw_branch *branch, const bw_lstm *layer, uint32_t steps, 
     }
 }
 
-void bw_pool_run(const bw_branch *branch, const bw_lstm *layer, uint32_t step, uint32_t steps, const int8_t hidden[],
-                 const void *kept, int8_t scratch[], int8_t vector[]) {
+void bw_pool_run(const bw_branch *branch, const bw_lstm *layer, uint32_t step, uint32_t steps, const void *kept,
+                 int8_t scratch[], int8_t vector[]) {
     if (branch->pool == BW_POOL_MEAN) {
         mean(branch, layer, step, kept, vector);
-    } else if (branch->pool == BW_POOL_ATTENTION) {
+    } else {
         const int8_t *states = kept;
         bw_attention_run(branch, layer, step, states, states + (size_t)steps * layer->hidden, scratch, vector);
-    } else {
-        memcpy(vector, hidden, layer->hidden);
     }
 }

@@ -3,6 +3,7 @@
 #include <string.h>
 
 #include "bw_fixed.h"
+#include "bw_parts.h"
 
 enum {
     PASS_PARTS = 1000,  /* a rate within one part of this passes through */
@@ -16,6 +17,9 @@ bw_status bw_resampler_init(bw_resampler *resampler, uint32_t sensor_mhz, uint32
     if (sensor_mhz == 0 || model_mhz == 0 || model_mhz > MAX_RATE || distance * 2u > model_mhz ||
         (!pass && hop < 2 && model_mhz > sensor_mhz)) {
         return BW_RATE_MISMATCH;
+    }
+    if (!BW_RESAMPLING && !pass) {
+        return BW_LEFT_OUT;
     }
     resampler->sensor_mhz = pass ? 0u : sensor_mhz;
     resampler->model_mhz = model_mhz;

@@ -19,7 +19,8 @@ class TfliteMicro:
 
     The latter get what the oracle itself computed for the branch's first LSTM and invoke its layers once per step,
     where the cell state after that step can be read; their hidden states are an independent way to the same values
-    (`step_hidden`).
+    (`step_hidden`). A stateful model's windows may be longer than the file's: they are invoked hop by hop, and the
+    interpreter carries the states on.
     """
 
     batch = 8
@@ -47,6 +48,10 @@ class TfliteMicro:
     def run(self, windows: Int8Array) -> Outputs:
         """See `Engine`; `step_hidden` afterwards holds the hidden states of the single steps."""
         count = len(windows)
+        steps = self._model.steps
+        starts = [0]
+        if self._model.metadata is not None and self._model.metadata.is_stateful:
+            starts = list(range(0, windows.shape[1] - steps + 1, self._model.metadata.hop))
         units = [layer.hidden for layer in self._model.lstm]
         shapes = list(zip(self._model.layer_steps(windows.shape[1]), units, strict=True))
         scores = np.empty((count, self._model.classes), np.int8)
@@ -55,19 +60,26 @@ class TfliteMicro:
         cell = tuple(np.empty((count, *shape), np.int16) for shape in shapes)
         for index, window in enumerate(windows):
             self._whole.reset()
-            self._whole.set_input(window[None], 0)
-            self._whole.invoke()
-            scores[index] = self._whole.get_output(0).reshape(-1)
+            shown = [self._invoke(window[start : start + steps]) for start in starts]
+            scores[index] = shown[-1][0].reshape(-1)
+            sequences = [np.concatenate(parts, axis=1) for parts in list(zip(*shown, strict=True))[1:]]
             for layer, values in enumerate(hidden):
-                values[index] = self._whole.get_output(1 + layer)[0]
+                values[index] = sequences[layer][0]
             for branch, layers in enumerate(self._layers):
-                sequence = self._whole.get_output(1 + len(hidden) + branch)
+                sequence = sequences[len(hidden) + branch]
                 parts = slice(layers.start, layers.stop)
                 self._run_single(
                     self._single[branch], sequence, [h[index] for h in self.step_hidden[parts]],
                     [c[index] for c in cell[parts]],
                 )  # fmt: skip
         return Outputs(scores, hidden, cell)
+
+    def _invoke(self, window: Int8Array) -> list[Int8Array]:
+        """All outputs for (steps, channels) int8 from the states that there are: scores, then (1, steps, units)."""
+        self._whole.set_input(window[None], 0)
+        self._whole.invoke()
+        outputs = 1 + len(self._model.lstm) + len(self._layers)
+        return [self._whole.get_output(index).copy() for index in range(outputs)]
 
     @staticmethod
     def _run_single(interpreter: Any, sequence: Int8Array, hidden: list[Int8Array], cell: list[Int16Array]) -> None:

@@ -54,7 +54,7 @@ typedef struct bw_board {
 /* What the board measures; it may write here at any time. */
 typedef struct bw_board_counters {
     uint32_t lost_samples; /* bw_app_lost() adds to it */
-    uint32_t cycles_per_step; /* 0: unmeasured, as all the others */
+    uint32_t cycles_per_step; /* awake; 0: unmeasured, as all the others */
     uint32_t longest_loop_us;
     uint32_t stack_used; /* high-water, bytes */
     uint32_t stack_size;
@@ -93,6 +93,8 @@ typedef struct bw_app {
     uint8_t last_event[6];    /* body of the last EVENT frame; zeros before the first */
     bw_status can_recognise;
     bw_recognizer recognizer;
+    uint32_t recognised;      /* samples that the recognizer got since the start */
+    uint32_t slept;           /* of these, how many found the network asleep */
     bw_network parity; /* one lane of its own: parity may run while recognising */
     uint8_t parity_link;  /* who reset it; BW_APP_LINKS: nobody */
     uint16_t parity_step; /* next expected */

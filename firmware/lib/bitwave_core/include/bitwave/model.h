@@ -15,10 +15,26 @@
 extern "C" {
 #endif
 
-#define BW_IMAGE_ABI 3
+#define BW_IMAGE_ABI 4
+#define BW_IMAGE_ABI_OLDEST 3 /* an image says the least that its model needs */
 
+/* What a firmware may be built without. A model that needs it is refused with BW_LEFT_OUT when it is opened, a sensor when
+ * the recognizer is initialised. README.md says what each costs. Define them for all of a program's files or for none:
+ *
+ *   BW_ONE_LSTM        more than one LSTM layer: branches, stacked layers
+ *   BW_NO_CONVOLUTION  convolutions
+ *   BW_NO_POOLING      mean and attention over a window's steps
+ *   BW_NO_RESAMPLING   sensors of another rate than the model's
+ *   BW_NO_GATE         motion gates
+ *   BW_NO_STATEFUL     states that are carried on from window to window
+ *   BW_ONE_LANE        the kernel for two lanes at once: nothing is refused, several lanes are slower */
+#if !defined(BW_ONE_LSTM)
 #define BW_MAX_BRANCHES 4
 #define BW_MAX_LAYERS 8 /* LSTM layers of all branches together, two of each at most */
+#else
+#define BW_MAX_BRANCHES 1
+#define BW_MAX_LAYERS 1
+#endif
 #define BW_MAX_DENSE 4
 #define BW_MAX_INPUTS 1020 /* of a dense layer, and under the kernel of a convolution */
 #define BW_MAX_KERNEL 64
@@ -90,9 +106,11 @@ typedef struct bw_cell_constants {
     int32_t output_shift;
 } bw_cell_constants;
 
-/* One LSTM layer. Pointers lead into the image. */
+/* One LSTM layer. Pointers lead into the image, which has the members up to `cell_clip` as they are here. */
 typedef struct bw_lstm {
+    uint8_t inputs;
     uint8_t hidden;
+    int8_t input_zero;
     int8_t hidden_zero;
     int8_t cell_exponent; /* log2 of the cell state's scale */
     uint8_t packed;       /* layout of the weights */
@@ -105,6 +123,7 @@ typedef struct bw_lstm {
     bw_cell_constants constants;
 } bw_lstm;
 
+/* The image has the members up to `scale_count` as they are here. */
 typedef struct bw_dense {
     uint16_t inputs;
     uint8_t outputs;
@@ -118,6 +137,7 @@ typedef struct bw_dense {
     const int32_t *bias;    /* [outputs] */
 } bw_dense;
 
+/* As in the image. */
 typedef struct bw_softmax {
     bw_scale input_scale; /* to Q5.26; shift >= 0 */
     int32_t diff_min;     /* a score this far below the largest counts as exp() = 0; <= 0 */
@@ -129,17 +149,18 @@ typedef enum bw_pool {
     BW_POOL_ATTENTION = 2 /* a weighted sum: the softmax over the steps of one score each */
 } bw_pool;
 
-/* Some of the channels, through a convolution where there is one, and LSTM layers, to one vector per window. */
+/* Some of the channels, through a convolution where there is one, and LSTM layers, to one vector per window. The image has
+ * the members up to `pool_zero` as they are here. */
 typedef struct bw_branch {
     uint8_t first_channel;
     uint8_t channels;
-    uint8_t first_layer;
     uint8_t layers;
     uint8_t pool;         /* bw_pool */
     uint8_t has_conv;
     uint8_t kernel;       /* samples that an LSTM step sees; 1 without a convolution */
     uint8_t stride;       /* samples between LSTM steps; 1 without a convolution */
     int8_t pool_zero;     /* of the vector, unless it is the last hidden state */
+    uint8_t first_layer;
     bw_scale pool_scale;  /* BW_POOL_MEAN: hidden to vector, before the division; BW_POOL_ATTENTION: sum to vector */
     bw_dense conv;        /* its inputs are `kernel` samples, the oldest first */
     bw_dense score;       /* BW_POOL_ATTENTION: one output */
@@ -162,6 +183,13 @@ typedef struct bw_decision_rule {
     const uint8_t *thresholds; /* [classes] 0..255 */
 } bw_decision_rule;
 
+/* When the network sleeps: see bw_gate.h. */
+typedef struct bw_gate_rule {
+    uint16_t still;             /* samples without movement after which it does, a window at least; 0: never */
+    uint16_t preroll;           /* samples before a movement that the first window begins with, less than a window */
+    const uint16_t *thresholds; /* [channels] counts */
+} bw_gate_rule;
+
 /* A validated view of an image; read only. The image must outlive it. */
 typedef struct bw_model {
     const uint8_t *image;
@@ -174,23 +202,25 @@ typedef struct bw_model {
     uint8_t layers; /* of all branches */
     uint8_t dense_layers;
     uint8_t classes;
-    uint8_t lanes; /* ceil(window / hop) windows in flight; 0: network only */
+    uint8_t lanes; /* ceil(window / hop) windows in flight, 1 if stateful; 0: network only */
+    uint8_t stateful; /* the states are carried on from window to window */
     uint8_t has_softmax;
     int8_t input_zero;
     uint32_t rate_mhz;              /* samples per 1000 s */
     uint32_t accel_milli_lsb_per_g; /* scale of the raw counts that the model was trained with */
     uint32_t gyro_milli_lsb_per_dps;
-    bw_branch branch[BW_MAX_BRANCHES];
-    bw_lstm lstm[BW_MAX_LAYERS]; /* branch after branch */
-    bw_dense dense[BW_MAX_DENSE];
-    bw_softmax softmax;
     const bw_channel *front_end; /* [channels] */
     bw_decision_rule decision;
+    bw_gate_rule gate;
     const uint8_t *labels; /* classes times: length u8, ASCII */
     uint8_t answer_steps;
     const int8_t *answer_input;  /* [answer_steps][channels] */
     const int8_t *answer_hidden; /* [hidden of all layers] after the last step */
     const int8_t *answer_scores; /* [classes] */
+    bw_branch branch[BW_MAX_BRANCHES];
+    bw_lstm lstm[BW_MAX_LAYERS]; /* branch after branch */
+    bw_dense dense[BW_MAX_DENSE];
+    bw_softmax softmax;
 } bw_model;
 
 /* Refuses every image that is not whole, unchanged and safe to run. `image` is BW_ALIGNMENT-aligned. */

@@ -12,6 +12,7 @@ extern "C" {
 typedef struct bw_network {
     const bw_model *model;
     uint32_t lanes;
+    uint32_t most_samples; /* of a window: bw_model_most_steps() */
     size_t lane_size;
     /* [lanes]: samples u32 since the reset; per layer the cell int16 [hidden], then the hidden state int8 [hidden], both
      * padded; per branch int32 [hidden] sums of the steps, or int8 [steps][hidden] of all and [steps] scores */

@@ -38,21 +38,33 @@ typedef struct bw_resampler {
     int16_t *sample; /* [channels] at the model's rate */
 } bw_resampler;
 
+/* Whether the board rests; for models with a gate. */
+typedef struct bw_gate {
+    int16_t *reference; /* [channels] the last sample that moved */
+    int8_t *ring;       /* [preroll][channels] the last inputs that were slept through */
+    uint32_t still;     /* samples at rest since then, up to the rule's */
+    uint32_t next;      /* to be written in the ring */
+    uint32_t kept;      /* in the ring */
+} bw_gate;
+
+/* What is used most stands first: short offsets make short code. */
 typedef struct bw_recognizer {
     const bw_model *model;
-    bw_network network;
-    bw_resampler resampler;
+    uint8_t asleep;      /* the last sample found the network asleep: count these for its share of the time */
+    uint8_t next_lane;
+    uint8_t started;     /* a window has ended since the reset */
+    uint8_t run;         /* windows in a row that `last` has passed */
+    uint8_t last;
+    uint16_t until_start; /* model samples until the next window starts */
     uint16_t *remaining; /* [lanes] model samples until the lane's window is full; 0: idle */
     uint16_t *averages;  /* [classes] Q8.8 */
     int8_t *input;       /* [channels] */
     int8_t *scores;      /* [classes] of the last window that ended */
-    uint32_t samples;    /* of the sensor, since the reset */
     uint32_t wait;       /* model samples until the next event is allowed */
-    uint16_t until_start; /* model samples until the next window starts */
-    uint8_t next_lane;
-    uint8_t started; /* a window has ended since the reset */
-    uint8_t run;     /* windows in a row that `last` has passed */
-    uint8_t last;
+    uint32_t samples;    /* of the sensor, since the reset */
+    bw_gate gate;
+    bw_resampler resampler;
+    bw_network network;
 } bw_recognizer;
 
 /* 0 for a model that is network only. */

@@ -34,7 +34,8 @@ extern "C" {
     X(BW_FLASH_FAILED, 17, "the flash did not keep what was written")           \
     X(BW_NO_SLOTS, 18, "this board has no model slots")                         \
     X(BW_BUSY, 19, "another link is sending a model just now")                  \
-    X(BW_NOTHING_OLDER, 20, "there is no older model to go back to")
+    X(BW_NOTHING_OLDER, 20, "there is no older model to go back to")            \
+    X(BW_LEFT_OUT, 21, "this firmware was built without what the model needs")
 
 typedef enum bw_status {
 #define BW_STATUS_ENTRY(name, number, text) name = number,

@@ -53,7 +53,8 @@ typedef enum bw_frame_type {
  * STATUS    command type u8, command sequence u16, bw_status u8, text
  * TRACE     step u16, layer u8, hidden count u8, hidden i8, cell i16
  * COUNTERS  samples u32, lost u32, dropped frames u32, CRC errors u32, cycles per step u32, longest loop u32 us, stack used
- *           u32, stack size u32, arena used u32, arena size u32; 0: unmeasured. Readers take longer and shorter ones.
+ *           u32, stack size u32, arena used u32, arena size u32, samples recognised u32, of these slept through u32;
+ *           0: unmeasured. Readers take longer and shorter ones.
  * FAULT     bw_fault u8, text
  * UPDATE    bw_status u8 of the last chunk, active u8, received u32, size u32 (0: no update), digest u8[8]
  *
