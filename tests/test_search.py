@@ -10,7 +10,7 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from bitwave import synth
-from bitwave.model.metadata import Decision
+from bitwave.model.metadata import Decision, Gate
 from bitwave.model.quantmodel import QuantModel
 from bitwave.recognition.calibration import THRESHOLDS, calibrate
 from bitwave.recognition.event_score import Score, score
@@ -89,12 +89,15 @@ def test_each_setting_is_decided_and_scored_as_if_alone(
         assert outcome.false_per_hour[index] == pytest.approx(alone.false_per_hour or 0.0)
 
 
-def network(decision: Decision | None = None) -> QuantModel:
+GATE = Gate(thresholds=(300,) * 6, still=30, preroll=11)
+
+
+def network(decision: Decision | None = None, gate: Gate | None = None) -> QuantModel:
     """A random model with the made-up labels that fires now and then on the virtual wrist."""
     made = random_model(3, steps=20, channels=6, hidden=(7,), dense=(4,), metadata=True, hop=HOP, drive=6.0)
     assert made.metadata is not None
     chosen = decision or Decision(thresholds=(0, 0, 0, 0), hold=2, refractory=40, fires=FIRES)
-    metadata = made.metadata.model_copy(update={"rate_hz": 119.0, "labels": LABELS, "decision": chosen})
+    metadata = made.metadata.model_copy(update={"rate_hz": 119.0, "labels": LABELS, "decision": chosen, "gate": gate})
     return dataclasses.replace(made, metadata=metadata)
 
 
@@ -109,9 +112,12 @@ def recorded(participant: str = "p01", seed: int = 1, rate_hz: float = 119.0, ga
 
 @pytest.mark.parametrize("rate_hz", [119.0, 99.84])
 @pytest.mark.parametrize("smoothing", [0, 2])
-def test_the_core_says_the_same_events(smoothing: int, rate_hz: float) -> None:
+@pytest.mark.parametrize("gate", [None, GATE], ids=["awake", "gate"])
+def test_the_core_says_the_same_events(smoothing: int, rate_hz: float, gate: Gate | None) -> None:
     stream = recorded(rate_hz=rate_hz)
-    searched = Search([Tracer(network()).trace(stream)], FIRES)
+    traced = Tracer(network(gate=gate)).trace(stream)
+    assert (int(traced.fresh.sum()) > 5) == (gate is not None)  # the board rests between movements
+    searched = Search([traced], FIRES)
     count = 0
     for thresholds, margin, hold, refractory in (
         ((0, 0, 0, 0), 0, 1, 0),
@@ -121,7 +127,7 @@ def test_the_core_says_the_same_events(smoothing: int, rate_hz: float) -> None:
         decision = Decision(
             smoothing=smoothing, thresholds=thresholds, margin=margin, hold=hold, refractory=refractory, fires=FIRES
         )
-        told = Tracer(network(decision)).trace(stream).events
+        told = Tracer(network(decision, gate)).trace(stream).events
         assert tuple(searched.events(decision)[0]) == told
         count += len(told)
     assert count > 20

@@ -11,7 +11,7 @@ from bitwave.recordings.streams import Stream, load_streams, training_takes
 
 from .options import Options
 from .settings import RunConfig
-from .train import DEFAULT_SECONDS, plan
+from .train import DEFAULT_SECONDS, plan, usual_hop
 
 FULL_SHIFT = 0.5  # of a window: as far as it may go, so that every place in a take is met
 
@@ -30,7 +30,7 @@ def of_streams(streams: Sequence[Stream], data: Path, options: Options) -> tuple
     The places of windows are dealt out when they are cut: what is left to the augmentation's shift is to reach them.
     """
     window = options.window or max(1, round(DEFAULT_SECONDS * streams[0].recording.rate_hz))
-    hop = options.hop or max(1, round(window / 5))
+    hop = options.hop or usual_hop(window, options.settings)
     recordings = training_takes(streams, window, hop)
     augmentation = options.settings.augmentation.model_copy(update={"shift": FULL_SHIFT})
     settings = options.settings.model_copy(update={"augmentation": augmentation})

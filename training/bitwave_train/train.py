@@ -81,7 +81,7 @@ def plan(
         rate_hz=dataset.rate_hz,
         counts=dataset.counts,
         window=window,
-        hop=hop or _usual_hop(window, settings),
+        hop=hop or usual_hop(window, settings),
         split=split or Split(),
         seeds=seeds,
         settings=settings,
@@ -98,7 +98,8 @@ def plan(
     return config
 
 
-def _usual_hop(window: int, settings: Settings) -> int:
+def usual_hop(window: int, settings: Settings) -> int:
+    """A fifth of the window, in whole steps of a strided convolution."""
     stride = settings.conv_stride if settings.conv_filters else 1
     return min(stride * max(1, round(window / 5 / stride)), window)
 
