@@ -44,6 +44,6 @@ help: ## list the targets
 .venv/ready: pyproject.toml host/build_hook.py
 	test -x $(PY) || $(PYTHON) -m venv .venv
 	$(PY) -m pip install --quiet --disable-pip-version-check --upgrade 'pip>=23'
-	$(PY) -m pip install --quiet --disable-pip-version-check --editable '.[train,tune,verify,dev]'
+	$(PY) -m pip install --quiet --disable-pip-version-check --editable '.[train,tune,baselines,verify,dev]'
 	$(PY) -m pip install --quiet --disable-pip-version-check --no-deps 'tf-keras==2.21.*'
 	touch $@

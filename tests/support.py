@@ -23,6 +23,7 @@ _PROGRAMS = {
     "qemu-system-arm": "qemu-system-arm",
 }
 _MODULES = {
+    "aeon": "aeon",
     "capstone": "capstone",
     "dbus_fast": "dbus-fast",
     "elftools": "pyelftools",

@@ -15,9 +15,9 @@ from bitwave.errors import LinkError
 from bitwave.model import image
 from bitwave.wire import frames, requests
 from bitwave.wire.frames import BUILT_IN
+from firmware_rig import counts
 from firmware_world import Confirmed, HostEnd, SketchLink, World, board
 from models import random_model
-from test_firmware import counts
 from updates import packed
 
 LARGE = random_model(5, steps=40, channels=6, hidden=(34,), dense=(5,), metadata=True, hop=8)  # about 6 KB

@@ -13,7 +13,7 @@ from bitwave import native, simulator
 from bitwave.core.host import HostCore
 from bitwave.model import image
 from bitwave.model.quantmodel import QuantModel, plain
-from models import random_model
+from models import Shape, random_model
 from support import need
 
 need("unicorn", "elftools", "capstone")
@@ -41,16 +41,18 @@ def random_models(draw: st.DrawFn) -> QuantModel:
         drive=draw(st.sampled_from([0.03, 0.3, 1.0, 3.0, 30.0])),
         cell_exponent=draw(st.sampled_from([None, -16, -15, -12, -9, -3, -2])),
         zero_points=draw(st.sampled_from([None, None, -128, 0, 127])),
+        cell_clip=draw(st.sampled_from([0, 0, 0, 9000])),
         packable=draw(st.sampled_from([True, True, True, False])),
     )
     if draw(st.booleans()):
         return model
     extremes = np.random.default_rng(model.steps)
+    ends = np.array([draw(st.sampled_from([-127, -128])), 127], np.int8)  # -128 is for the plain kernels alone
     layers = (
         dataclasses.replace(
             layer,
-            input_weights=extremes.choice(np.array([-127, 127], np.int8), layer.input_weights.shape),
-            recurrent_weights=extremes.choice(np.array([-127, 127], np.int8), layer.recurrent_weights.shape),
+            input_weights=extremes.choice(ends, layer.input_weights.shape),
+            recurrent_weights=extremes.choice(ends, layer.recurrent_weights.shape),
         )
         for layer in model.lstm
     )
@@ -67,6 +69,20 @@ def some_windows(model: QuantModel) -> np.ndarray[tuple[int, int, int], np.dtype
 @given(random_models())
 @settings(max_examples=40, deadline=None)
 def test_every_build_computes_the_same_bits(model: QuantModel) -> None:
+    all_builds_agree(model)
+
+
+@pytest.mark.parametrize("first", range(1, 65, 8))
+@pytest.mark.parametrize("packable", [True, False])
+def test_every_size(first: int, packable: bool) -> None:
+    """Eight sizes per model, so that all of 1 .. 64 are somebody's units and, but for the last, somebody's inputs."""
+    shapes = tuple(Shape(2 * i, 1 + i % 2, (first + 2 * i, first + 2 * i + 1)) for i in range(4))
+    model = random_model(first, steps=3, channels=9, branches=shapes, packable=packable)
+    assert packable == all(image.why_plain(layer) is None for layer in model.lstm)
+    all_builds_agree(model)
+
+
+def all_builds_agree(model: QuantModel) -> None:
     if "gcc" not in native.m4_compilers():
         need("arm-none-eabi-gcc")
     packed, windows = image.build(model), some_windows(model)

@@ -15,6 +15,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
+from bitwave.commands.record import off_rate
 from bitwave.errors import RecordingError, WriteError
 from bitwave.files import write_whole
 from bitwave.recordings import recording
@@ -268,3 +269,13 @@ def test_a_full_disk_leaves_what_was_there(tmp_path: Path) -> None:
     assert "wave.p01.s01.2.csv could not be written: File too large; make room" in told.stdout
     assert sorted(path.name for path in tmp_path.iterdir()) == ["p01.s01.json", "wave.p01.s01.1.csv"]
     assert same(read(tmp_path / "wave.p01.s01.1.csv"), take())
+
+
+def test_record_says_where_a_clock_ran_otherwise() -> None:
+    def at(rate_hz: float) -> Recording:
+        return dataclasses.replace(take(), time_us=recording.even_times(50, rate_hz))
+
+    assert list(off_rate([take(), at(120.0)])) == []
+    slow, wild = off_rate([at(110.0), at(300.0)])
+    assert slow.startswith("wave.p01.s01.1: came at 110.0 Hz, the board says 119 Hz: what is replayed is resampled")
+    assert "too far off to be used" in wild

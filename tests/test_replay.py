@@ -14,14 +14,14 @@ from bitwave.commands.replay import replay as verb
 from bitwave.core.host import HostCore
 from bitwave.errors import MissingPackage, ModelError, ParityMismatch, RecordingError, UsageError
 from bitwave.model.image import build
-from bitwave.model.quantmodel import QuantModel
+from bitwave.model.quantmodel import Int16Array, QuantModel
 from bitwave.recognition import events
-from bitwave.recognition.events import Replayed, compare, opened, replay
+from bitwave.recognition.events import Heard, Replayed, compare, opened, replay
 from bitwave.recordings.recording import Recording, even_times, write
 from bitwave.recordings.session import Gap
 from bitwave.simulator.stream import Event
 from bitwave.tflite import build as tflite_build
-from models import random_model
+from models import random_model, with_gate
 from support import need
 
 ROOT = Path(__file__).parents[1]
@@ -53,10 +53,11 @@ def events_of(engine: str, network: QuantModel, recording: Recording) -> Replaye
 def test_an_hour_of_recordings_gives_the_same_events_everywhere(engine: str) -> None:
     need("unicorn", "ziglang", *(["arm-none-eabi-gcc"] if engine == "m4-gcc" else []))
     rate = 33.0  # that of a phone's recordings; the same hour at a board's rate is a soak test
-    small = model(rate, hidden=4, hop=10)
+    small = with_gate(model(rate, hidden=4, hop=10), 40, 12, 4000)
     hour = [recorded(100, f"p{number:02d}", rate, number) for number in range(1, 14)]
     assert sum(recording.duration_s for recording in hour) >= 3600
     host = [events_of("host", small, recording) for recording in hour]
+    assert sum(one.slept for one in host) > 5000
     assert sum(len(one.events) for one in host) > 500
     assert compare(engine, host, [events_of(engine, small, recording) for recording in hour]) is None
 
@@ -102,6 +103,22 @@ def test_the_first_difference_is_shown() -> None:
     )
     assert str(compare("x", told(one, two), told(one))).endswith("x has no event more")
     assert "host has no event more" in str(compare("x", told(one), told(one, two)))
+    awake, slept = told(one), [dataclasses.replace(each, slept=7) for each in told(one)]
+    assert str(compare("x", slept, awake)).endswith("host sleeps through 7 samples, x through 0")
+
+
+def test_a_clock_that_runs_otherwise_is_believed_and_the_samples_resampled() -> None:
+    network, recording = model(), recorded(4)
+    core = HostCore(build(network))
+    for rate_hz, believed in ((119.5, 119.0), (125.0, 125.0), (110.0, 110.0)):
+        drifted = dataclasses.replace(recording, time_us=even_times(len(recording.samples), rate_hz))
+        found = events_of("host", network, drifted)
+        assert abs(found.rate_hz - believed) < 0.01
+        assert found.events == tuple(core.events(recording.samples, found.rate_hz).events)
+    for rate_hz in (59.0, 179.0):
+        far = dataclasses.replace(recording, time_us=even_times(len(recording.samples), rate_hz), rate_hz=rate_hz)
+        with pytest.raises(ModelError, match=f"has {rate_hz:g} samples per second, the model was trained with 119"):
+            events_of("host", network, far)
 
 
 def test_recordings_that_do_not_fit_are_refused() -> None:
@@ -115,8 +132,9 @@ def test_recordings_that_do_not_fit_are_refused() -> None:
     turned = network.metadata.model_copy(update={"channels": ("gx", "gy", "gz", "ax", "ay", "az")})
     with pytest.raises(RecordingError, match="the model takes gx, gy, gz, ax"):
         events_of("host", dataclasses.replace(network, metadata=turned), recording)
-    with pytest.raises(ModelError):
-        events_of("host", network, dataclasses.replace(recording, rate_hz=1000.0))
+    times = even_times(len(recording.samples), 1000.0)
+    with pytest.raises(ModelError, match="no resampling brings back"):
+        events_of("host", network, dataclasses.replace(recording, time_us=times))
     with pytest.raises(ModelError, match="no bitwave metadata"):
         opened("host", dataclasses.replace(network, metadata=None))
     with pytest.raises(UsageError, match="there is no engine abacus"):
@@ -166,12 +184,17 @@ def test_an_absent_engine_is_named_and_no_difference(
         verb([folder / "data"], folder / "model.tflite", engine=["m4-clang"])
 
 
+def nothing(raw: Int16Array, rate_hz: float) -> Heard:
+    """A recogniser that hears nothing."""
+    return Heard([], 0)
+
+
 def test_a_difference_is_an_error(
     folder: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
 ) -> None:
     real = events.opened
     monkeypatch.setattr(
-        events, "opened", lambda engine, network: real("host", network) if engine == "host" else lambda raw, rate: []
+        events, "opened", lambda engine, network: real("host", network) if engine == "host" else nothing
     )
     with pytest.raises(ParityMismatch, match="simulator has no event more"):
         verb([folder / "data"], folder / "model.tflite", engine=["simulator"])

@@ -11,7 +11,7 @@ import pytest
 
 from bitwave.errors import WriteError
 from bitwave_train.details import label_figures, wilson
-from bitwave_train.report_html import plot
+from bitwave_train.figures import lines
 from support import need
 from test_train_commands import command
 from training_data import dataset, write_dataset
@@ -26,16 +26,16 @@ class Balanced(HTMLParser):
         self.faults: list[str] = []
 
     def handle_starttag(self, tag: str, attrs: object) -> None:
-        if tag not in ("meta", "polyline"):
+        if tag != "meta":
             self.open.append(tag)
 
     def handle_endtag(self, tag: str) -> None:
-        if tag != "polyline" and (not self.open or self.open.pop() != tag):
+        if not self.open or self.open.pop() != tag:
             self.faults.append(tag)
 
 
 def test_a_report_has_all_its_parts_and_needs_no_network(tmp_path: Path) -> None:
-    need("tensorflow", "keras")
+    need("tensorflow", "keras", "matplotlib")
     data = str(write_dataset(tmp_path / "data", dataset(count=6)))
     run, path = str(tmp_path / "run"), tmp_path / "report.html"
     assert command("train", data, "--run", run, "--folds", "2", "--hidden", "4", "--epochs", "2") == 0
@@ -48,19 +48,25 @@ def test_a_report_has_all_its_parts_and_needs_no_network(tmp_path: Path) -> None
         "recall",
         "Participants",
         "Learning curves",
-        "validation loss",
+        ">loss<",
+        ">validation<",
         "post-training quantization",
         "quantization-aware training",
         "forget gate",
         "drift of the cell",
+        "range in use",
         "Worst mistakes",
+        "acceleration, g",
         "taken for",
         "On the board",
         "bytes",
         "sha256:",
     ):
         assert wanted in text, wanted
-    assert not re.search(r"(src|href)=|https?:|<script|@import|url[(]", text)
+    assert not re.search(r'(src|href)="(?!#)|https?:|<script|@import|url[(](?!#)', text)
+    names = re.findall(r' id="([^"]+)"', text)
+    assert len(names) == len(set(names))
+    assert set(re.findall(r'(?:href="|url[(])#([^")]+)', text)) <= set(names)
     parser = Balanced()
     parser.feed(text)
     assert (parser.open, parser.faults) == ([], [])
@@ -84,6 +90,8 @@ def test_label_figures_by_hand() -> None:
     assert label_figures(classes, winners, 2).f1.value == 0.0
 
 
-def test_a_plot_escapes_names_and_stands_constant_lines() -> None:
-    text = plot({"<a>": np.zeros(5), "b": np.ones(1)}, "t & u", "x")
+def test_a_drawing_escapes_names_and_stands_constant_lines() -> None:
+    need("matplotlib")
+    text = lines({"<a>": np.zeros(5), "b": np.ones(1)}, "t & u", "x", "y")
     assert "&lt;a&gt;" in text and "t &amp; u" in text and "nan" not in text
+    assert text == lines({"<a>": np.zeros(5), "b": np.ones(1)}, "t & u", "x", "y")

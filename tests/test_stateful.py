@@ -1,76 +1,130 @@
-"""Carried states: long streams against tflite-micro, whose states survive from invoke to invoke."""
+"""Training on streams: what must be known when, states that are carried, and a model that parity takes."""
 
 from __future__ import annotations
 
-from typing import Any
+import dataclasses
+from pathlib import Path
 
 import numpy as np
 import pytest
 
-from bitwave import simulator
-from bitwave.core.host import HostCore
-from bitwave.model import image
+import training_data
+from bitwave import tflite
+from bitwave.errors import UsageError
 from bitwave.parity.comparison import compare
-from bitwave.parity.engines import INFORMATIVE, NAMES
-from bitwave.parity.engines.micro import TfliteMicro
-from bitwave.parity.windows import HOPS, mixed_windows
-from bitwave.tflite import build
-from bitwave.tflite.reader import read_model
-from models import Shape, random_model, stateful
+from bitwave.parity.windows import mixed_windows
+from bitwave.tflite import build as tflite_build
+from bitwave_train import train
+from bitwave_train.evaluate import evaluate
+from bitwave_train.options import read_options
+from bitwave_train.settings import Augmentation, RunConfig, Settings, Split
+from bitwave_train.streams import Streams, mark
+from bitwave_train.tflite_writer import GateDefaults, write_run
 from support import need
 
-SHAPES: dict[str, dict[str, Any]] = {
-    "plain": {"hidden": (16,), "packable": True},
-    "two-layers": {"hidden": (7, 5)},
-    "conv": {"branches": (Shape(0, 6, (12,), "last", (10, 5, 2)),), "packable": True},
-    "two-branches": {"branches": (Shape(0, 3, (6,), "last", (4, 3, 1)), Shape(3, 3, (5,), "last", (4, 4, 2)))},
-}
-HOP = 10
+STATEFUL = Settings(
+    hidden=(5,), conv_filters=0, pool="last", streaming="stateful", unroll=20, epochs=2, warmup=1, dropout=0.0
+)
+CONV = STATEFUL.model_copy(update={"conv_filters": 6, "conv_kernel": 4, "conv_stride": 2})
 
 
-def file(shape: str) -> bytes:
-    return build.write(stateful(random_model(5, channels=6, dense=(4,), metadata=True, **SHAPES[shape]), HOP))
+def config(settings: Settings, people: int = 2) -> RunConfig:
+    return train.plan(training_data.dataset(people=people), Path("data"), settings)
 
 
-@pytest.mark.parametrize("shape", SHAPES)
-def test_a_long_stream_is_that_of_tflite_micro(shape: str) -> None:
-    """3,000 samples in 300 invokes without a reset: every hidden state and cell, and the last scores."""
-    need("tflite_micro")
-    data = file(shape)
-    network = read_model(data)
-    stream = np.random.default_rng(3).integers(-128, 128, (1, network.steps + 299 * HOP, 6)).astype(np.int8)
-    report = compare(data, stream, ("tflite-micro", "simulator", "core-host"))
-    assert report.reference == "tflite-micro" and len(report.engines) == 3 and not report.absent
-    for entry in report.engines.values():
-        assert entry.total.mismatches == 0
-        assert entry.kinds["hidden"].compared == sum(
-            units.hidden * steps
-            for units, steps in zip(network.lstm, network.layer_steps(stream.shape[1]), strict=True)
-        )
+def test_the_window_goes_on_where_the_last_one_ended() -> None:
+    plain, conv = config(STATEFUL), config(CONV)
+    assert (plain.window, plain.hop, plain.view) == (5, 5, 20)
+    assert (conv.window, conv.hop, conv.view) == (6, 4, 18)
+    data = training_data.dataset()
+    for window, hop in ((9, 5), (None, 3)):
+        with pytest.raises(UsageError, match="hears every sample once: the hop is a multiple of the stride, 2"):
+            train.plan(data, Path("data"), CONV, window, hop)
 
 
-@pytest.mark.parametrize("shape", SHAPES)
-def test_every_hop_has_the_scores_of_an_invoke(shape: str) -> None:
-    need("tflite_micro")
-    data = file(shape)
-    network = read_model(data)
-    assert network.metadata is not None
-    raw = np.random.default_rng(4).integers(-32768, 32768, (905, 6)).astype(np.int16)
-    samples = simulator.front_end(network.metadata, network.input.zero_point, raw)
-    oracle = TfliteMicro(data, network)
-    starts = range(0, len(samples) - network.steps + 1, HOP)
-    wanted = [oracle._invoke(samples[start : start + network.steps])[0].reshape(-1) for start in starts]
-    got = HostCore(image.build(network)).events(raw)
-    assert got.samples.tolist() == [start + network.steps - 1 for start in starts]
-    np.testing.assert_array_equal(got.scores, np.stack(wanted))
-    np.testing.assert_array_equal(simulator.run_stream(network, raw).scores, got.scores)
+@pytest.mark.parametrize(
+    "change, why",
+    [
+        ({"pool": "mean"}, "no window to pool over: pool mean must give way to last"),
+        ({"pool": "attention"}, "pool attention must give way"),
+        ({"recurrent_dropout": 0.1}, "without recurrent_dropout"),
+        ({"conv_filters": 4, "conv_kernel": 2, "conv_stride": 3}, "a kernel of its stride, 3, or more"),
+    ],
+)
+def test_architectures_that_cannot_be_stateful_are_refused(change: dict[str, object], why: str) -> None:
+    with pytest.raises(UsageError, match=why):
+        read_options(None, {"streaming": "stateful", **change})
+    assert read_options(None, {"streaming": "stateful"}).settings.pool == "last"
 
 
-def test_parity_of_a_stateful_model_runs_many_hops() -> None:
-    need("tflite_micro", "unicorn", "ziglang", "arm-none-eabi-gcc")
-    data = file("conv")
-    network = read_model(data)
-    windows = mixed_windows(network, 4)
-    assert windows.shape == (4, network.steps + (HOPS - 1) * HOP, 6)
-    report = compare(data, windows, [name for name in NAMES if name not in INFORMATIVE])
-    assert not report.absent and not report.failures
+def test_a_gesture_counts_from_its_middle_and_background_nearly_throughout() -> None:
+    plan = config(STATEFUL)
+    samples = np.zeros((100, 6), np.int16)
+    samples[40:51, 0] = 5000
+    take = dataclasses.replace(training_data.take("left", 1), samples=samples)
+    found = mark(take, plan)
+    assert found.target == plan.labels.index("left")
+    assert np.flatnonzero(found.weights)[[0, -1]].tolist() == [46, 75] and found.weights[60] == 1
+    idle = mark(dataclasses.replace(take, label="idle"), plan)
+    assert np.flatnonzero(idle.weights)[0] == 13 and set(idle.weights[13:]) == {1.0}
+
+
+@pytest.mark.parametrize("settings", [STATEFUL, CONV])
+def test_stretches_follow_one_another_and_ask_for_the_newest_sample(settings: Settings) -> None:
+    data = training_data.dataset(people=2)
+    streams = Streams(data.recordings, config(settings))
+    parts = list(streams.stretches(np.random.default_rng(1), Augmentation.none()))
+    assert streams.rows == 4 and len(parts) > 3
+    overlap, stride = settings.overlap, settings.stride
+    for before, after in zip(parts, parts[1:], strict=False):
+        np.testing.assert_array_equal(before[0][:, 20:], after[0][:, :overlap])
+    samples = np.concatenate([part[0][:, :20] for part in parts], axis=1)
+    targets = np.concatenate([part[1] for part in parts], axis=1)
+    assert targets.shape[1] == len(parts) * 20 // stride
+    wanted = {
+        tuple(sample): take.target for take in streams.takes for sample in take.samples.astype(np.float32).tolist()
+    }
+    for row in range(streams.rows):
+        for step in range(targets.shape[1] - overlap):
+            newest = samples[row, step * stride + overlap + stride - 1]
+            assert wanted[tuple(newest.tolist())] == targets[row, step]
+
+
+def test_carried_states_are_those_of_one_long_run() -> None:
+    need("tensorflow")
+    import keras
+
+    from bitwave_train.blocklstm import BlockLstm, CarryingLstm
+
+    source = np.random.default_rng(2).normal(size=(3, 40, 4)).astype(np.float32)
+    whole, carrying = BlockLstm(5, return_sequences=True), CarryingLstm(5, return_sequences=True)
+    wanted = whole(source).numpy()
+    inputs = keras.Input(batch_shape=(3, 10, 4))
+    network = keras.Model(inputs, carrying(inputs))
+    carrying.cell.set_weights(whole.get_weights())
+    for _ in range(2):
+        parts = [network(source[:, at : at + 10]).numpy() for at in range(0, 40, 10)]
+        np.testing.assert_array_equal(np.concatenate(parts, axis=1), wanted)
+        carrying.forget()
+
+
+@pytest.mark.parametrize("settings", [STATEFUL, CONV])
+def test_a_stateful_run_becomes_a_model_that_parity_takes(settings: Settings, tmp_path: Path) -> None:
+    need("tensorflow", "tflite_micro")
+    data = training_data.dataset(people=2)
+    split = Split(kind="hold-out", by="participant", participants=("p02",))
+    planned = train.plan(data, tmp_path, settings, split=split)
+    run = train.train(data, planned, tmp_path / "run")
+    (path,) = write_run(run, data, gate=GateDefaults(still_s=0.5))
+    model = tflite.read_model(path)
+    metadata = model.metadata
+    assert metadata is not None and metadata.is_stateful and metadata.lanes == 1
+    assert (model.steps, metadata.window, metadata.hop) == (planned.window, planned.window, planned.hop)
+    assert metadata.gate is not None and metadata.gate.still == 25 and metadata.gate.preroll == planned.window - 1
+    assert tflite_build.write(model) == path.read_bytes()
+    report = compare(path.read_bytes(), mixed_windows(model, 4), ("tflite-micro", "simulator", "core-host"))
+    assert not report.failures and not report.absent
+    (compared,) = evaluate(run, data)
+    assert compared.windows == 18 and 0 <= compared.int8.accuracy <= 1
+    with pytest.raises(UsageError, match="without --qat"):
+        list(write_run(run, data, qat_epochs=1))

@@ -3,11 +3,9 @@
 from __future__ import annotations
 
 import json
-import signal
 import subprocess
 import sys
 import tempfile
-import time
 from importlib.metadata import EntryPoint
 from pathlib import Path
 
@@ -19,27 +17,28 @@ from postgres import server
 from support import need
 from training_data import dataset, write_dataset
 
+# `bitwave tune` whose training waits for a line: the test says when a trial goes on.
 WORKER = """
 import sys
+from importlib.metadata import EntryPoint
+from bitwave import cli
 from bitwave_train import tune
 from bitwave_train.cost import Cost
-from pathlib import Path
-import time
 tune.predict = lambda config: Cost(1000, 1000, 1e6)
-def score(dataset, config, each):
-    print("training", flush=True)
-    time.sleep(float(sys.argv[3]))
-    return config.settings.hidden[0] / 100
-tune.score = score
 tune.HEARTBEAT_S = 1
-from bitwave.recordings.dataset import load
-from bitwave_train.cost import Budget
-from bitwave_train.options import Options
-base = Options(folds=2)
-data = Path(sys.argv[1])
-study = tune.Study(load(data), data, base, Budget())
-opened = tune.open_study(sys.argv[2], "many", False, int(sys.argv[4]), heartbeat_s=1)
-tune.run(study, opened, int(sys.argv[5]), sys.argv[2], lambda trial: None)
+objective = tune.objective
+numbers = []
+def told(study, trial):
+    numbers.append(trial.number)
+    return objective(study, trial)
+def score(dataset, config, each):
+    print(numbers[-1], flush=True)
+    sys.stdin.readline()
+    return config.settings.hidden[0] / 100
+tune.objective, tune.score = told, score
+verbs = {"tune": "bitwave_train.tune_command:tune", "train": "bitwave_train.commands:train"}
+app = cli.build_app([EntryPoint(name, where, cli.GROUP) for name, where in verbs.items()])
+sys.exit(cli.run(app, ["tune", *sys.argv[1:]]))
 """
 
 
@@ -63,7 +62,9 @@ def test_a_study_persists_resumes_and_picks(tmp_path: Path, capsys: pytest.Captu
     again = capsys.readouterr()
     assert json.loads(again.out) == json.loads(first.out) and "trial" not in again.err
     assert (study / "front.png").read_bytes().startswith(b"\x89PNG")
-    assert tune("train", data, "--run", tmp_path / "run", "--config", study / "picked.toml") == 0
+    assert "epochs = 100" in (study / "picked.toml").read_text()  # a trial's were fewer
+    words = ("--config", study / "picked.toml", "--epochs", 2)
+    assert tune("train", data, "--run", tmp_path / "run", *words) == 0
     assert tune(*start, "--trials", 2, "--pick", "9") == UsageError.exit_code
     # Nothing fits into 100 bytes, and nothing is trained to find that out.
     assert tune(*start, "--name", "tight", "--trials", 2, "--max-image", 100) == RecordingError.exit_code
@@ -82,49 +83,81 @@ def test_a_storage_that_is_not_there(tmp_path: Path, capsys: pytest.CaptureFixtu
     assert "cannot be used" in told and "secret" not in told and len(told.splitlines()) == 1
 
 
-def worker(data: Path, url: str, seconds: float, seed: int, trials: int) -> subprocess.Popen[str]:
-    command = [sys.executable, "-c", WORKER, str(data), url, str(seconds), str(seed), str(trials)]
-    return subprocess.Popen(command, stdout=subprocess.PIPE, stderr=subprocess.PIPE, text=True)
+class Worker:
+    """One `bitwave tune` on a shared study."""
+
+    def __init__(self, data: Path, url: str, seed: int, trials: int, free: bool = False) -> None:
+        words = [data, "--study", data.parent / f"study-{seed}", "--storage", url, "--name", "many"]
+        words += ["--folds", 2, "--seed", seed, "--trials", trials]
+        pipe = subprocess.DEVNULL if free else subprocess.PIPE
+        self.process = subprocess.Popen(
+            [sys.executable, "-c", WORKER, *map(str, words)],
+            stdin=pipe, stdout=subprocess.PIPE, stderr=subprocess.PIPE, text=True,
+        )  # fmt: skip
+
+    def begins(self) -> int:
+        """Waits until the next trial trains; its number."""
+        assert self.process.stdout is not None
+        return int(self.process.stdout.readline())
+
+    def goes_on(self) -> None:
+        """Ends the training that waits."""
+        assert self.process.stdin is not None
+        self.process.stdin.write("\n")
+        self.process.stdin.flush()
+
+    def runs_freely(self) -> str:
+        """Lets it come to its end; what it told on standard error, progress left out."""
+        _, told = self.process.communicate(timeout=120)
+        return "\n".join(line for line in told.splitlines() if not line.startswith("trial "))
 
 
 def test_two_workers_of_which_one_is_killed_and_restarted(tmp_path: Path) -> None:
-    need("tensorflow", "keras", "optuna", "psycopg")
+    need("tensorflow", "keras", "optuna", "psycopg", "matplotlib")
     import optuna
+    import psycopg
 
     from bitwave_train import tune as tuning
 
+    def trials() -> list[optuna.trial.FrozenTrial]:
+        return tuning.open_study(database.url, "many", False, 0).get_trials()
+
+    complete = optuna.trial.TrialState.COMPLETE
     data = write_dataset(tmp_path / "data", dataset(count=4))
     with tempfile.TemporaryDirectory(prefix="bitwave-pg") as short, server(Path(short) / "pg") as database:
         Path(short).chmod(0o755)
-        steady = worker(data, database.url, 0.3, 1, 12)
-        lost = worker(data, database.url, 60.0, 2, 12)
-        assert lost.stdout is not None
-        assert lost.stdout.readline() == "training\n"
-        lost.send_signal(signal.SIGKILL)
-        lost.communicate()
-        before = {
-            t.number: t.values
-            for t in tuning.open_study(database.url, "many", False, 0).get_trials(
-                states=[optuna.trial.TrialState.COMPLETE]
+        steady = Worker(data, database.url, 1, 12)
+        steady.begins()
+        lost = Worker(data, database.url, 2, 12)
+        half_done = lost.begins()
+        steady.goes_on()
+        steady.begins()  # so one trial is finished
+        lost.process.kill()
+        lost.process.communicate()
+        before = {t.number: t.values for t in trials() if t.state == complete}
+        assert before
+        with psycopg.connect(database.url) as connection:  # as if its last heartbeat was long ago
+            connection.execute(
+                "UPDATE trial_heartbeats SET heartbeat = heartbeat - interval '1 hour' WHERE trial_id = "
+                "(SELECT trial_id FROM trials WHERE number = %s)",
+                (half_done,),
             )
-        }
-        again = worker(data, database.url, 0.3, 3, 12)
-        for process in (steady, again):
-            _, told = process.communicate(timeout=120)
-            assert process.returncode == 0, told
-        time.sleep(4)  # three heartbeats: now the lost trial is stale
-        last = worker(data, database.url, 0.0, 4, 14)
-        _, told = last.communicate(timeout=60)
-        assert last.returncode == 0, told
-        trials = tuning.open_study(database.url, "many", False, 0).get_trials()
-        finished = {t.number: t.values for t in trials if t.state == optuna.trial.TrialState.COMPLETE}
-        assert before.items() <= finished.items()
-        assert len(finished) >= 14
-        (failed,) = [t for t in trials if t.state == optuna.trial.TrialState.FAIL]
-        retried = [t for t in trials if t.system_attrs.get("failed_trial") == failed.number]
-        assert [t.state for t in retried] == [optuna.trial.TrialState.COMPLETE]
-        assert retried[0].params == failed.params
+        again = Worker(data, database.url, 3, 12, free=True)
+        assert again.runs_freely() == "" and again.process.returncode == 0
+        assert steady.runs_freely() == "" and steady.process.returncode == 0
+        found = trials()
+        finished = {t.number: t for t in found if t.state == complete}
+        assert before == {number: finished[number].values for number in before}
+        assert len(finished) >= 12
+        assert len({str(sorted(t.params.items())) for t in finished.values()}) == len(finished)  # none was repeated
+        (failed,) = [t for t in found if t.state == optuna.trial.TrialState.FAIL]
+        assert failed.number == half_done
+        (retried,) = [t for t in found if t.system_attrs.get("failed_trial") == half_done]
+        assert retried.state == complete and retried.params == failed.params
+        # The storage goes away while a trial trains.
+        gone = Worker(data, database.url, 4, 20)
+        gone.begins()
         database.stop()
-        gone = worker(data, database.url, 0.0, 5, 20)
-        _, told = gone.communicate(timeout=60)
-        assert "cannot be used" in told.splitlines()[-1]
+        told = gone.runs_freely()
+        assert "cannot be used" in told and "same command again" in told and len(told.splitlines()) == 1, told
+        assert gone.process.returncode == LinkError.exit_code

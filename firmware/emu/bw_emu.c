@@ -186,6 +186,16 @@ uint32_t bw_emu_app_transmit(uint32_t link, uint32_t capacity)
     return (uint32_t)bw_app_transmit(&app, link, bw_emu_output, capacity);
 }
 
+uint32_t bw_emu_app_awake(void)
+{
+    return app.recognised - app.slept;
+}
+
+void bw_emu_app_cycles(uint32_t cycles_per_step)
+{
+    app.counters.cycles_per_step = cycles_per_step;
+}
+
 void bw_emu_app_counters(uint32_t lost_samples, uint32_t cycles_per_step, uint32_t longest_loop_us)
 {
     app.counters.lost_samples = lost_samples;

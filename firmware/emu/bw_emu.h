@@ -62,6 +62,8 @@ void bw_emu_app_receive(uint32_t link, uint32_t size);
 void bw_emu_app_sample(uint32_t time_us);
 void bw_emu_app_tick(uint32_t time_us);
 uint32_t bw_emu_app_transmit(uint32_t link, uint32_t capacity);
+uint32_t bw_emu_app_awake(void); /* samples that were recognised and found the network awake */
+void bw_emu_app_cycles(uint32_t cycles_per_step);
 void bw_emu_app_counters(uint32_t lost_samples, uint32_t cycles_per_step, uint32_t longest_loop_us);
 
 #endif

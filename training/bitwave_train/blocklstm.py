@@ -18,19 +18,23 @@ class BlockLstm(keras.layers.LSTM):  # type: ignore[misc, unused-ignore]
     def call(self, sequences: Any, initial_state: Any = None, mask: Any = None, training: bool = False) -> Any:
         """(n, steps, inputs) to (n, steps, units); Keras calls it, and neither state nor mask is taken."""
         if initial_state is not None or mask is not None:
-            raise NotImplementedError("BlockLstm starts from zero and takes whole windows")
+            raise NotImplementedError("BlockLstm starts from its own states and takes whole windows")
+        start = tf.zeros((tf.shape(sequences)[0], self.units))
+        return self._run(sequences, start, start)[0]
+
+    def _run(self, sequences: Any, cell: Any, hidden: Any) -> tuple[Any, Any]:
+        """From a cell and a hidden state (n, units): the hidden states (n, steps, units), and the last cell."""
         kernel, recurrent, bias = self.cell.kernel, self.cell.recurrent_kernel, self.cell.bias
         # The kernel wants (steps, n, inputs) and gates in the order input, cell, forget, output. Its second version
         # takes the order of Keras, but in TensorFlow 2.21 the gradient of that one mixes up cell and forget gate.
         sequence = tf.transpose(sequences, (1, 0, 2))
         weights = _reordered(tf.concat([kernel, recurrent], axis=0))
-        start = tf.zeros((tf.shape(sequence)[1], self.units))
         unused = tf.zeros((self.units,))
         states = tf.raw_ops.BlockLSTM(
             seq_len_max=tf.shape(sequence, out_type=tf.int64)[0],
             x=sequence,
-            cs_prev=start,
-            h_prev=start,
+            cs_prev=cell,
+            h_prev=hidden,
             w=weights,
             wci=unused,
             wcf=unused,
@@ -39,8 +43,33 @@ class BlockLstm(keras.layers.LSTM):  # type: ignore[misc, unused-ignore]
             forget_bias=0.0,
             cell_clip=0.0,
             use_peephole=False,
-        ).h
-        return tf.transpose(states, (1, 0, 2))
+        )
+        return tf.transpose(states.h, (1, 0, 2)), states.cs[-1]
+
+
+class CarryingLstm(BlockLstm):  # type: ignore[misc, unused-ignore]
+    """The same, but every call goes on where the last one ended; no gradient goes back beyond a call."""
+
+    def build(self, shape: Any) -> None:
+        """Keras calls it with (n, steps, inputs), n given."""
+        super().build(shape)
+        self.carried = [
+            self.add_weight(shape=(shape[0], self.units), initializer="zeros", trainable=False, name=name)
+            for name in ("carried_cell", "carried_hidden")
+        ]
+
+    def call(self, sequences: Any, initial_state: Any = None, mask: Any = None, training: bool = False) -> Any:
+        """(n, steps, inputs) to (n, steps, units), and keeps the states after the last step."""
+        cell, hidden = self.carried
+        states, last = self._run(sequences, cell + 0.0, hidden + 0.0)
+        cell.assign(last)
+        hidden.assign(states[:, -1])
+        return states
+
+    def forget(self) -> None:
+        """Starts from zero again."""
+        for state in self.carried:
+            state.assign(tf.zeros_like(state))
 
 
 def _reordered(weights: tf.Tensor) -> tf.Tensor:

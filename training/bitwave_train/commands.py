@@ -34,12 +34,16 @@ def quantize(
     hold: Annotated[int | None, typer.Option(min=1, max=255, help="Decision: windows that must agree.")] = None,
     smoothing: Annotated[int | None, typer.Option(min=0, max=7, help="Decision: averaging, 0 is none.")] = None,
     refractory: Annotated[float | None, typer.Option(min=0, help="Decision: pause after an event, windows.")] = None,
+    gate: Annotated[float | None, typer.Option(min=0, help="Sleep after so many seconds at rest.")] = None,
+    gate_accel: Annotated[float, typer.Option(min=0, help="Gate: rest is within so many g.")] = 0.1,
+    gate_gyro: Annotated[float, typer.Option(min=0, help="Gate: and within so many degrees per second.")] = 12.0,
+    gate_preroll: Annotated[float, typer.Option(min=0, help="Gate: seconds of rest before a movement.")] = 0.3,
 ) -> None:
     """Write model.tflite beside every Keras model of a run: int8, calibrated on its training recordings."""
     from .backend import prepare
     from .quantize import options
     from .settings import open_run
-    from .tflite_writer import DecisionDefaults, write_run
+    from .tflite_writer import DecisionDefaults, GateDefaults, write_run
 
     chosen = options(activations, percentile, weights)
     usual = DecisionDefaults()
@@ -53,7 +57,8 @@ def quantize(
     opened = open_run(run)
     recordings = _dataset(opened.config, data)
     prepare()
-    for path in write_run(opened, recordings, chosen, decision, qat_epochs if qat else 0):
+    sleep = None if gate is None else GateDefaults(gate, gate_preroll, gate_accel, gate_gyro)
+    for path in write_run(opened, recordings, chosen, decision, qat_epochs if qat else 0, gate=sleep):
         typer.echo(str(path))
 
 
@@ -64,6 +69,10 @@ def evaluate(
     streams: Annotated[Path | None, typer.Option(help="With --events: recordings with named segments.")] = None,
     picture: Annotated[Path | None, typer.Option(help="With --events: draw the score to this PNG.")] = None,
     html: Annotated[Path | None, typer.Option("--report", help="Write a self-contained HTML report too.")] = None,
+    baselines: Annotated[
+        bool, typer.Option("--baselines", help="Beside it a 1-D CNN and MiniRocket, trained.")
+    ] = False,
+    converter: Annotated[bool, typer.Option("--converter", help="Beside it int8 by TensorFlow's converter.")] = False,
     as_json: Annotated[bool, typer.Option("--json", help="Print the result as one JSON document.")] = False,
 ) -> None:
     """Compare float with int8 on the recordings that were held out; with --events, score events of whole streams."""
@@ -81,15 +90,26 @@ def evaluate(
 
     from rich.console import Console
 
+    from . import baselines as company
+    from . import converter as foreign
     from . import evaluate as evaluation
     from . import report
     from .backend import prepare
     from .settings import open_run
 
+    if baselines:
+        company.require()
+    if converter:
+        foreign.require()
     opened = open_run(run)
     recordings = _dataset(opened.config, data)
     prepare()
     comparisons = evaluation.evaluate(opened, recordings)
+    notes = Console(stderr=True)
+    if converter:
+        comparisons = foreign.beside(opened, recordings, comparisons, notes.print)
+    if baselines:
+        comparisons = company.beside(opened, recordings, comparisons, notes.print)
     if html is not None:
         _write_report(html, opened, recordings, comparisons)
     if as_json:

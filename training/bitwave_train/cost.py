@@ -1,7 +1,7 @@
 """What a model of some settings costs on the board, before it is trained: bytes and cycles hardly see weights.
 
 A model with random weights of the same shape goes through the quantizer, the image builder, the C core on this machine
-(RAM) and the core on an emulated Cortex-M4 (cycles).
+(RAM) and the recognizer on an emulated Cortex-M4 (cycles).
 """
 
 from __future__ import annotations
@@ -12,7 +12,10 @@ import numpy as np
 
 from bitwave.core.host import HostCore
 from bitwave.emulator.engine import EmulatedCore
+from bitwave.emulator.stream_cost import stream_cost
+from bitwave.errors import ModelError
 from bitwave.model import image
+from bitwave.model.quantmodel import QuantModel
 
 from .floatmodel import FloatArray, FloatBranch, FloatConv, FloatDense, FloatLstm, FloatModel
 from .quantize import quantize
@@ -21,6 +24,7 @@ from .shapes import branch_channels
 from .tflite_writer import with_metadata
 
 CALIBRATION_WINDOWS = 8
+CLOCK_HZ = 64_000_000  # of the Nano 33 BLE
 
 
 @dataclass(frozen=True)
@@ -30,7 +34,7 @@ class Cost:
     Attributes:
         image_bytes: of the model image.
         ram_bytes: of the recognizer's arena.
-        cycles_per_second: of a Cortex-M4 at the recordings' rate, all lanes busy; head and decision left out.
+        cycles_per_second: of a Cortex-M4 at the recordings' rate, all lanes busy, front end to decision.
     """
 
     image_bytes: int
@@ -61,15 +65,21 @@ def predict(config: RunConfig) -> Cost:
     random = np.random.default_rng(0)
     shape = (CALIBRATION_WINDOWS, config.window, len(config.channels))
     raw = random.normal(0, 2000, shape).clip(-32768, 32767).astype(np.int16)
-    content = image.build(with_metadata(quantize(source, raw), source, config))
-    lanes = -(-config.window // config.hop)
-    cycles = EmulatedCore(content, "clang").step_cost(lanes).cycles
-    return Cost(len(content), HostCore(content).recognizer_bytes, cycles * config.rate_hz)
+    return measure(with_metadata(quantize(source, raw), source, config))
 
 
-def random_model(config: RunConfig) -> FloatModel:
+def measure(model: QuantModel) -> Cost:
+    """Cost of a model; raises `ImageError` where the board cannot take it, `ModelError` where it has no metadata."""
+    if model.metadata is None:
+        raise ModelError("the .tflite file has no bitwave metadata: window, hop and rate are unknown")
+    content = image.build(model)
+    cycles = stream_cost(EmulatedCore(content, "clang"), model.metadata).cycles
+    return Cost(len(content), HostCore(content).recognizer_bytes, cycles * model.metadata.rate_hz)
+
+
+def random_model(config: RunConfig, seed: int = 0) -> FloatModel:
     """A float model of the configuration's shape with random weights."""
-    random = np.random.default_rng(0)
+    random = np.random.default_rng(seed)
     settings = config.settings
 
     def dense(outputs: int, inputs: int, relu: bool = False) -> FloatDense:

@@ -12,7 +12,7 @@ import numpy.typing as npt
 from bitwave import simulator, tflite
 from bitwave.errors import BitwaveError, ImageError, ModelError
 from bitwave.model import image
-from bitwave.model.quantmodel import GATES, QuantModel
+from bitwave.model.quantmodel import QuantModel
 from bitwave.recordings.dataset import Dataset
 from bitwave.recordings.windowing import windows
 
@@ -32,18 +32,22 @@ class LayerStrain:
     """One LSTM layer over the steps of a window.
 
     Attributes:
-        gates: (4, steps) share of pre-activations outside of Q3.12.
+        gates: (4, steps) share of pre-activations at a limit of Q3.12.
+        gate_use: (4, steps) largest pre-activation as a share of what Q3.12 holds.
+        cell: (steps,) share of cells at a limit of int16.
+        cell_use: (steps,) largest cell as a share of the int16 range.
         hidden: (steps,) share of hidden values at a limit of int8.
+        hidden_use: (steps,) share of the int8 codes between the smallest and the largest hidden value.
         cell_drift: (steps,) root mean square of int8 minus float cell, relative to that of the float cell of all steps.
-        cell_use: share of the int16 range that the largest cell takes.
-        hidden_use: share of the int8 codes between the smallest and the largest hidden value.
     """
 
     gates: Array
+    gate_use: Array
+    cell: Array
+    cell_use: Array
     hidden: Array
+    hidden_use: Array
     cell_drift: Array
-    cell_use: float
-    hidden_use: float
 
 
 @dataclass(frozen=True, eq=False)
@@ -76,7 +80,7 @@ def detail(run_: Run, part: Part, dataset: Dataset) -> Detail:
     names = set(history.test)
     takes = [take for take in dataset.recordings if take.name in names]
     config = run_.config
-    cut = windows(takes, config.labels, config.window, config.hop)
+    cut = windows(takes, config.labels, config.view, config.hop)
     source, model = load(part.keras), tflite.read_model(part.tflite)
     if model.metadata is None:
         raise ModelError(f"{part.tflite} has no bitwave metadata: quantize the run again")
@@ -103,19 +107,19 @@ def _strain(
     cells = run(source, source.standardize(raw)).cell
     found = []
     for layer, lstm, real in zip(trace.layers, model.lstm, cells, strict=True):
-        pre = layer.preactivations  # (n, steps, 4, hidden), as the gates' order
-        axis = pre.shape.index(len(GATES), 2)
-        limits = np.moveaxis((pre == -32768) | (pre == 32767), axis, 0)
-        drift = layer.cell * 2.0**lstm.cell_exponent - real
+        pre = layer.preactivations.astype(np.int32)  # (n, steps, 4, hidden)
+        cell, hidden = layer.cell.astype(np.int32), layer.hidden.astype(np.int32)
+        drift = cell * 2.0**lstm.cell_exponent - real
         size = float(np.sqrt(np.square(real).mean())) or 1.0
-        hidden = layer.hidden
         found.append(
             LayerStrain(
-                gates=limits.mean(axis=(1, 3)),
+                gates=((pre == -32768) | (pre == 32767)).mean(axis=(0, 3)).T,
+                gate_use=np.abs(pre).max(axis=(0, 3)).T / 32768,
+                cell=((cell == -32768) | (cell == 32767)).mean(axis=(0, 2)),
+                cell_use=np.abs(cell).max(axis=(0, 2)) / 32768,
                 hidden=((hidden == -128) | (hidden == 127)).mean(axis=(0, 2)),
+                hidden_use=(hidden.max(axis=(0, 2)) - hidden.min(axis=(0, 2)) + 1) / 256,
                 cell_drift=np.sqrt(np.square(drift).mean(axis=(0, 2))) / size,
-                cell_use=float(np.abs(layer.cell.astype(np.int64)).max()) / 32768,
-                hidden_use=(int(hidden.max()) - int(hidden.min()) + 1) / 256,
             )
         )
     return tuple(found)
@@ -184,20 +188,21 @@ def worst(details: Sequence[Detail], count: int = WORST) -> list[tuple[Detail, i
 
 def board_cost(path: Path) -> dict[str, str]:
     """Image, RAM and cycles of a model by name, or why one is not known."""
-    from bitwave.core.host import HostCore
-    from bitwave.emulator.engine import EmulatedCore
+    from .cost import CLOCK_HZ, measure
 
     model = tflite.read_model(path)
     try:
-        content = image.build(model)
+        found = {"image": f"{len(image.build(model)):,} bytes"}
     except ImageError as error:
         return {"image": str(error)}
-    found = {"image": f"{len(content):,} bytes"}
     try:
-        found["RAM"] = f"{HostCore(content).recognizer_bytes:,} bytes"
-        lanes = model.metadata.lanes if model.metadata else 1
-        cycles = EmulatedCore(content, "clang").step_cost(lanes).cycles
-        found[f"Cortex-M4 cycles per step, {lanes} lanes"] = f"{cycles:,.0f}"
+        cost = measure(model)
     except BitwaveError as error:
-        found["cycles"] = str(error)
-    return found
+        return {**found, "cycles": str(error)}
+    load = f"{cost.cycles_per_second / CLOCK_HZ:.1%} of {CLOCK_HZ // 10**6} MHz"
+    return {
+        **found,
+        "RAM": f"{cost.ram_bytes:,} bytes",
+        "windows in flight": str(model.metadata.lanes if model.metadata else 1),
+        "Cortex-M4 cycles per second": f"{cost.cycles_per_second:,.0f}, {load}",
+    }

@@ -55,6 +55,15 @@ class Scores:
 
 
 @dataclass(frozen=True)
+class Baseline:
+    """Another classifier on one part's windows, and how many weights it has."""
+
+    name: str
+    scores: Scores
+    weights: int
+
+
+@dataclass(frozen=True)
 class Comparison:
     """One part: float against int8.
 
@@ -66,6 +75,9 @@ class Comparison:
         agreement: share of windows with the same winner.
         largest_score_difference: over all windows and classes, in 0..1.
         input_clipped: share of int8 inputs at a limit.
+        weights: of the network, biases among them.
+        converter: int8 by TensorFlow's converter from the same weights, where someone asked.
+        baselines: other classifiers, where someone asked.
     """
 
     name: str
@@ -77,7 +89,10 @@ class Comparison:
     input_clipped: float
     saturation: tuple[Saturation, ...]
     seed: int = 0
+    weights: int = 0
     post_training: Scores | None = None
+    converter: Scores | None = None
+    baselines: tuple[Baseline, ...] = ()
 
 
 def compare(name: str, source: FloatModel, model: QuantModel, held_out: Windows) -> Comparison:
@@ -100,6 +115,7 @@ def compare(name: str, source: FloatModel, model: QuantModel, held_out: Windows)
         largest_score_difference=float(np.abs(float_scores - int8_scores).max()),
         input_clipped=float(np.mean((inputs == -128) | (inputs == 127))),
         saturation=tuple(_saturation(layer) for layer in trace.layers),
+        weights=source.weights,
     )
 
 
@@ -146,7 +162,7 @@ def _evaluate_part(run_: Run, part: Part, dataset: Dataset) -> Comparison:
     config = run_.config
     held_out = set(history.test)
     takes = [take for take in dataset.recordings if take.name in held_out]
-    cut = windows(takes, config.labels, config.window, config.hop)
+    cut = windows(takes, config.labels, config.view, config.hop)
     source = load(part.keras)
     found = compare(history.name, source, tflite.read_model(part.tflite), cut)
     before = None

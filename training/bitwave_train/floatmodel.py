@@ -93,6 +93,18 @@ class FloatModel:
     branches: tuple[FloatBranch, ...]
     head: tuple[FloatDense, ...]
 
+    @property
+    def weights(self) -> int:
+        """How many there are, biases among them."""
+        dense = [*self.head]
+        for branch in self.branches:
+            dense += [branch.conv.layer] if branch.conv else []
+            dense += [branch.pool] if isinstance(branch.pool, FloatDense) else []
+        layers = [layer for branch in self.branches for layer in branch.lstm]
+        return sum(layer.weights.size + layer.bias.size for layer in dense) + sum(
+            layer.input_weights.size + layer.recurrent_weights.size + layer.bias.size for layer in layers
+        )
+
     def standardize(self, windows: npt.NDArray[np.int16]) -> FloatArray:
         """(n, steps, channels) raw counts to what the network sees."""
         return ((windows - self.mean) / self.deviation).astype(np.float32)

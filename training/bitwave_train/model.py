@@ -13,7 +13,7 @@ import keras
 import numpy as np
 import numpy.typing as npt
 
-from .blocklstm import BlockLstm
+from .blocklstm import BlockLstm, CarryingLstm
 from .settings import Settings
 from .shapes import branch_channels
 
@@ -48,6 +48,8 @@ def _pooled(source: Any, channels: tuple[str, ...], settings: Settings, to_train
 
 
 def _lstm(units: int, every_step: bool, settings: Settings, to_train: bool, name: str) -> Any:
+    if to_train and settings.is_stateful:
+        return CarryingLstm(units, return_sequences=True, name=name)
     if to_train and not settings.recurrent_dropout:
         return BlockLstm(units, return_sequences=True, name=name)
     dropout = settings.recurrent_dropout if to_train else 0.0
@@ -61,12 +63,14 @@ def _head(vector: Any, classes: int, settings: Settings, activation: str) -> Any
     return layers.Dense(classes, activation=activation, name="classes")(vector)
 
 
-def build_training(steps: int, channels: tuple[str, ...], classes: int, settings: Settings) -> Any:
+def build_training(
+    steps: int, channels: tuple[str, ...], classes: int, settings: Settings, rows: int | None = None
+) -> Any:
     """The network to train: (n, steps, channels) standardized -> (n, answers, classes) logits.
 
-    There is an answer after every step of the LSTM, or one where its steps are pooled.
+    There is an answer after every step of the LSTM, or one where its steps are pooled. With `rows`, n is always that.
     """
-    inputs = keras.Input((steps, len(channels)))
+    inputs = keras.Input(batch_shape=(rows, steps, len(channels)))
     vector = _pooled(inputs, channels, settings, to_train=True)
     if settings.pool != "last":
         vector = layers.Reshape((1, vector.shape[-1]))(vector)
@@ -79,6 +83,7 @@ def build_deployable(
     mean: npt.NDArray[np.float64],
     deviation: npt.NDArray[np.float64],
     settings: Settings,
+    steps: int | None = None,
 ) -> Any:
     """The network to keep: (n, steps, channels) raw counts -> (n, classes) probabilities.
 
@@ -88,8 +93,9 @@ def build_deployable(
         mean: (channels,) raw counts.
         deviation: (channels,) raw counts, positive.
         settings: the same that built the trained network.
+        steps: those of the trained network where None.
     """
-    inputs = keras.Input(trained.input_shape[1:], name="counts")
+    inputs = keras.Input((steps or trained.input_shape[1], len(channels)), name="counts")
     normalize = layers.Normalization(mean=mean.tolist(), variance=np.square(deviation).tolist())
     vector = _pooled(normalize(inputs), channels, settings, to_train=False)
     network = keras.Model(inputs, _head(vector, trained.output_shape[-1], settings, "softmax"), name="bitwave")

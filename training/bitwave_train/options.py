@@ -91,6 +91,8 @@ def read_options(file: Path | None, flags: Mapping[str, Any]) -> Options:
     augmentation = {**values.pop("augmentation", {}), **changes}
     values.update(given)
     settings = {name: value for name, value in values.items() if name not in _OWN}
+    if settings.get("streaming") == "stateful":
+        settings.setdefault("pool", "last")  # the only one that it takes
     try:
         return Options(
             **{name: value for name, value in values.items() if name in _OWN},

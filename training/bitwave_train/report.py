@@ -11,7 +11,7 @@ from rich.table import Table
 
 from bitwave.model.quantmodel import GATES
 
-from .evaluate import Comparison, Scores
+from .evaluate import Baseline, Comparison, Scores
 
 
 def as_dict(comparisons: Sequence[Comparison]) -> dict[str, Any]:
@@ -22,13 +22,20 @@ def as_dict(comparisons: Sequence[Comparison]) -> dict[str, Any]:
     """
     seeds = _seeds(comparisons)
     before = [c.post_training for c in comparisons if c.post_training]
+    converted = [c.converter for c in comparisons if c.converter]
     return {
         "summary": {
             "parts": len(comparisons),
             "windows": sum(c.windows for c in comparisons),
             "float": _summary([c.float32 for c in comparisons]),
             "int8": _summary([c.int8 for c in comparisons]),
+            "weights": comparisons[0].weights,
             "post_training": _summary(before) if before else None,
+            "converter": _summary(converted) if converted else None,
+            "baselines": {
+                name: {"weights": each[0].weights, **_summary([b.scores for b in each])}
+                for name, each in company(comparisons).items()
+            },
             "between_seeds": {
                 side: _spread([float(np.mean(values[side])) for values in seeds.values()]) for side in ("float", "int8")
             },
@@ -42,6 +49,12 @@ def as_dict(comparisons: Sequence[Comparison]) -> dict[str, Any]:
         "seeds": {str(seed): values for seed, values in seeds.items()},
         "parts": [asdict(comparison) for comparison in comparisons],
     }
+
+
+def company(comparisons: Sequence[Comparison]) -> dict[str, list[Baseline]]:
+    """By name, each baseline on every part."""
+    names = [baseline.name for baseline in comparisons[0].baselines]
+    return {name: [b for c in comparisons for b in c.baselines if b.name == name] for name in names}
 
 
 def _seeds(comparisons: Sequence[Comparison]) -> dict[int, dict[str, list[float]]]:
@@ -77,8 +90,27 @@ def _saturation(comparisons: Sequence[Comparison]) -> list[dict[str, list[float]
 
 
 def tables(comparisons: Sequence[Comparison]) -> list[Table]:
-    """Three tables: the parts, the labels, the saturation."""
-    return [_parts_table(comparisons), _labels_table(comparisons), _saturation_table(comparisons)]
+    """The parts, the baselines where there are any, the labels, the saturation."""
+    beside = [_company_table(comparisons)] if company(comparisons) else []
+    return [_parts_table(comparisons), *beside, _labels_table(comparisons), _saturation_table(comparisons)]
+
+
+def _company_table(comparisons: Sequence[Comparison]) -> Table:
+    table = Table("classifier", title="honest company, on the same recordings held out")
+    for column in ("accuracy", "macro F1", "weights"):
+        table.add_column(column, justify="right")
+    for name, scores, weights in rivals(comparisons):
+        table.add_row(
+            name, _plus_minus([s.accuracy for s in scores]), _plus_minus([s.macro_f1 for s in scores]), weights
+        )
+    return table
+
+
+def rivals(comparisons: Sequence[Comparison]) -> list[tuple[str, list[Scores], str]]:
+    """Name, scores on every part and number of weights: our int8 model first, then the baselines."""
+    own = ("LSTM, int8", [c.int8 for c in comparisons], f"{comparisons[0].weights:,}")
+    others = company(comparisons).items()
+    return [own, *((name, [b.scores for b in each], f"{each[0].weights:,}") for name, each in others)]
 
 
 def _parts_table(comparisons: Sequence[Comparison]) -> Table:
@@ -101,9 +133,11 @@ def _parts_table(comparisons: Sequence[Comparison]) -> Table:
         largest = max(c.largest_score_difference for c in comparisons)
         table.add_row("mean", str(sum(c.windows for c in comparisons)), *means, f"{largest:.3f}")
     before = [c.post_training for c in comparisons if c.post_training]
-    if before:
-        accuracy, f1 = _plus_minus([s.accuracy for s in before]), _plus_minus([s.macro_f1 for s in before])
-        table.add_row("without QAT", "", "", accuracy, "", f1)
+    converted = [c.converter for c in comparisons if c.converter]
+    for name, scores in (("without QAT", before), ("TensorFlow's converter", converted)):
+        if scores:
+            accuracy, f1 = _plus_minus([s.accuracy for s in scores]), _plus_minus([s.macro_f1 for s in scores])
+            table.add_row(name, "", "", accuracy, "", f1)
     seeds = _seeds(comparisons)
     if len(seeds) > 1:
         between = (_plus_minus([float(np.mean(s[side])) for s in seeds.values()]) for side in ("float", "int8"))

@@ -7,6 +7,7 @@ Layout of a run::
     model.tflite       the same, quantized
     post-training.tflite  with quantize --qat: the same without that training, to compare
     history.json       loss, validation loss and accuracy per epoch, and which recordings trained and validated it
+    baselines.json     with evaluate --baselines: how other classifiers did on the same split
     fold-1/ ...        with --folds: the same files for each fold, whose history names the recordings held out
     seed-2/fold-1/ ... with --seeds: the folds again, from another seed
 """
@@ -19,7 +20,7 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Annotated, Literal, TypeVar
 
-from pydantic import BaseModel, ConfigDict, Field, ValidationError
+from pydantic import BaseModel, ConfigDict, Field, ValidationError, model_validator
 
 from bitwave import __version__
 from bitwave.errors import RecordingError, UsageError
@@ -91,6 +92,8 @@ class Settings(_Frozen):
         validation: fraction of the training recordings that choose the best epoch; 0 trains on all and keeps the last.
         class_weight: 0 weighs windows alike, 1 labels alike.
         step_share: share of the loss that answers before the last step have; see `model.step_weights`.
+        streaming: lanes, or stateful: states that are carried on from hop to hop; see `bitwave.model.metadata`.
+        unroll: with stateful, samples that a gradient goes back through; states are carried on from stretch to stretch.
         augmentation: see there.
         seed: of weights, order, dropout, augmentation and splits.
     """
@@ -116,8 +119,40 @@ class Settings(_Frozen):
     validation: Annotated[float, Field(ge=0, lt=0.5)] = 0.15
     class_weight: Annotated[float, Field(ge=0, le=1)] = 0.5
     step_share: Annotated[float, Field(ge=0, le=1)] = 0.5
+    streaming: Literal["lanes", "stateful"] = "lanes"
+    unroll: Annotated[int, Field(ge=8, le=4096)] = 120
     augmentation: Augmentation = Augmentation()
     seed: Annotated[int, Field(ge=0, lt=1 << 32)] = 0
+
+    @model_validator(mode="after")
+    def _can_be_stateful(self) -> Settings:
+        if not self.is_stateful:
+            return self
+        if self.pool != "last":
+            raise ValueError(f"stateful streaming has no window to pool over: pool {self.pool} must give way to last")
+        if self.recurrent_dropout:
+            raise ValueError("stateful streaming is trained without recurrent_dropout")
+        if self.conv_filters and self.conv_kernel < self.conv_stride:
+            raise ValueError(
+                f"stateful streaming needs a kernel of its stride, {self.conv_stride}, or more: {self.conv_kernel} "
+                "would leave samples out"
+            )
+        return self
+
+    @property
+    def is_stateful(self) -> bool:
+        """Whether states are carried on."""
+        return self.streaming == "stateful"
+
+    @property
+    def stride(self) -> int:
+        """Samples per LSTM step."""
+        return self.conv_stride if self.conv_filters else 1
+
+    @property
+    def overlap(self) -> int:
+        """Samples that a stateful window shares with the one before it."""
+        return self.conv_kernel - self.conv_stride if self.conv_filters else 0
 
 
 class Split(_Frozen):
@@ -133,6 +168,7 @@ class RunConfig(_Frozen):
     """config.json.
 
     Attributes:
+        heard: of a stateful model, whose window is no longer than its hop: samples that calibrate and evaluate it.
         streams: whether the takes are cut from continuous recordings, as `bitwave.recordings.streams` says.
         seeds: how often what is held out is trained: with the seed of the settings, the next one, and so on.
     """
@@ -149,9 +185,15 @@ class RunConfig(_Frozen):
     counts: CountsScale
     window: Annotated[int, Field(ge=1)]
     hop: Annotated[int, Field(ge=1)]
+    heard: Annotated[int, Field(ge=0)] = 0
     split: Split
     seeds: Annotated[int, Field(ge=1, le=100)] = 1
     settings: Settings
+
+    @property
+    def view(self) -> int:
+        """Samples of the windows that calibrate and evaluate."""
+        return self.heard or self.window
 
     def repeat(self, index: int) -> RunConfig:
         """The same with another seed, for folds and training alike."""
@@ -208,6 +250,11 @@ class Part:
         """How it was trained."""
         return self.folder / "history.json"
 
+    @property
+    def baselines(self) -> Path:
+        """How other classifiers did on the same split, where someone asked."""
+        return self.folder / "baselines.json"
+
     def history(self) -> History:
         """Reads history.json; raises `UsageError` where the model was not trained to its end."""
         found = _read(self.history_path, History)
@@ -217,7 +264,7 @@ class Part:
 
     def clear(self) -> None:
         """Removes what an earlier training left."""
-        for path in (self.keras, self.tflite, self.post_training, self.history_path):
+        for path in (self.keras, self.tflite, self.post_training, self.history_path, self.baselines):
             path.unlink(missing_ok=True)
 
 

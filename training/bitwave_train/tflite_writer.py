@@ -7,8 +7,9 @@ from dataclasses import dataclass, replace
 from pathlib import Path
 
 from bitwave import __version__
+from bitwave.errors import UsageError
 from bitwave.files import write_whole
-from bitwave.model.metadata import Decision, Metadata
+from bitwave.model.metadata import Decision, Gate, Metadata
 from bitwave.model.quantmodel import QuantModel
 from bitwave.recordings.dataset import Dataset
 from bitwave.recordings.windowing import BACKGROUND, windows
@@ -18,6 +19,8 @@ from .floatmodel import FloatModel
 from .keras_reader import load
 from .quantize import Options, front_end, quantize
 from .settings import Run, RunConfig
+
+NEVER = 65535  # counts that no two samples are apart, or the most samples that a gate counts
 
 
 @dataclass(frozen=True)
@@ -50,8 +53,37 @@ class DecisionDefaults:
         )
 
 
+@dataclass(frozen=True)
+class GateDefaults:
+    """A motion gate in physical units; see `bitwave.model.metadata` for its rule.
+
+    Attributes:
+        still_s: at rest before the network sleeps; a window at least.
+        preroll_s: of the rest that the first window behind a sleep begins with; shorter than a window.
+        accel_g, gyro_dps: what a resting sensor stays within; a channel of another kind never moves.
+    """
+
+    still_s: float
+    preroll_s: float = 0.3
+    accel_g: float = 0.1
+    gyro_dps: float = 12.0
+
+    def gate(self, config: RunConfig) -> Gate:
+        """In counts and samples."""
+        units = {"a": self.accel_g * config.counts.accel_lsb_per_g, "g": self.gyro_dps * config.counts.gyro_lsb_per_dps}
+        return Gate(
+            thresholds=tuple(min(round(units.get(name[0], NEVER)), NEVER) for name in config.channels),
+            still=min(max(config.window, round(self.still_s * config.rate_hz)), NEVER),
+            preroll=min(config.window - 1, round(self.preroll_s * config.rate_hz)),
+        )
+
+
 def with_metadata(
-    quantized: QuantModel, source: FloatModel, config: RunConfig, defaults: DecisionDefaults | None = None
+    quantized: QuantModel,
+    source: FloatModel,
+    config: RunConfig,
+    defaults: DecisionDefaults | None = None,
+    gate: GateDefaults | None = None,
 ) -> QuantModel:
     """The model with everything that the network itself does not say."""
     metadata = Metadata(
@@ -63,10 +95,12 @@ def with_metadata(
         channels=config.channels,
         counts=config.counts,
         scaling=front_end(source, quantized.input),
-        decision=(defaults or DecisionDefaults()).decision(config.labels, config.window),
+        decision=(defaults or DecisionDefaults()).decision(config.labels, config.view),
         dataset_digest=config.dataset_digest,
+        streaming=config.settings.streaming,
+        gate=None if gate is None else gate.gate(config),
     )
-    return replace(quantized, metadata=metadata)
+    return replace(quantized, steps=config.window, metadata=metadata)
 
 
 def write_run(
@@ -76,6 +110,7 @@ def write_run(
     defaults: DecisionDefaults | None = None,
     qat_epochs: int = 0,
     resume: bool = False,
+    gate: GateDefaults | None = None,
 ) -> Iterator[Path]:
     """Quantizes every model of a run on its own training recordings; yields each model.tflite as it is written.
 
@@ -86,6 +121,7 @@ def write_run(
         defaults: of the decision.
         qat_epochs: of quantization-aware training; 0 is post-training quantization alone. What that gave stays beside
             the model, so that both can be compared.
+        gate: that lets the network sleep; none where None.
         resume: keep the models that are quantized already, with or without such training as is asked for.
 
     Raises:
@@ -101,10 +137,12 @@ def write_run(
             continue
         known = {*history.train, *history.validation}
         takes = [take for take in dataset.recordings if take.name in known]
-        calibration = windows(takes, config.labels, config.window, config.hop).samples
+        calibration = windows(takes, config.labels, config.view, config.hop).samples
         source = load(part.keras)
         quantized = quantize(source, calibration, options)
         before = None
+        if qat_epochs and config.settings.is_stateful:
+            raise UsageError("a stateful model is quantized without --qat: that trains on windows, each from a reset")
         if qat_epochs:
             from .qat import Plan, fine_tune  # TensorFlow, which post-training quantization needs for reading alone
 
@@ -116,8 +154,8 @@ def write_run(
         for path in (part.tflite, part.post_training):
             path.unlink(missing_ok=True)
         if before is not None:
-            write(part.post_training, with_metadata(before, source, config, defaults))
-        write(part.tflite, with_metadata(quantized, source, config, defaults))
+            write(part.post_training, with_metadata(before, source, config, defaults, gate))
+        write(part.tflite, with_metadata(quantized, source, config, defaults, gate))
         yield part.tflite
 
 

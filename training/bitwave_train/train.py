@@ -22,11 +22,13 @@ from bitwave.recordings.windowing import windows
 from .settings import Epoch, History, Part, Run, RunConfig, Settings, Split, as_json, create
 
 if TYPE_CHECKING:
+    from .stream_trainer import StreamTrainer
     from .trainer import Trainer
 
 # From this many training participants on, the best epoch is chosen on whole participants, else on recordings.
 PARTICIPANTS_TO_VALIDATE = 6
 DEFAULT_SECONDS = 1.0
+STATEFUL_HOP_S = 0.1
 
 Report = Callable[[str, Epoch], None]
 
@@ -49,7 +51,7 @@ def plan(
         settings: network and training.
         window: samples; None takes one second, or the recordings' median length where that is shorter.
         hop: samples between windows; None takes a fifth of the window, in whole steps of a strided convolution, so that
-            windows share its steps.
+            windows share its steps; with stateful streaming a tenth of a second.
         split: how recordings are held out.
         damaged: what was done with damaged takes when the recordings were read.
         seeds: how often what is held out is trained.
@@ -68,8 +70,11 @@ def plan(
     for index, channel in enumerate(dataset.channels):
         if all(np.ptp(take.samples[:, index]) == 0 for take in dataset.recordings):
             raise RecordingError(f"{folder}: channel {channel} never changes within a take: a dead sensor?")
+    if settings.is_stateful:
+        window, hop = _stateful_window(dataset.rate_hz, settings, window, hop)
     usual = int(np.median([len(take.samples) for take in dataset.recordings]))
-    window = window or max(1, min(round(DEFAULT_SECONDS * dataset.rate_hz), usual))
+    seen = max(1, min(round(DEFAULT_SECONDS * dataset.rate_hz), usual))
+    window = window or seen
     if hop is not None and hop > window:
         raise UsageError(f"--hop {hop} is longer than the window of {window} samples: gestures would fall between")
     config = RunConfig(
@@ -82,6 +87,7 @@ def plan(
         counts=dataset.counts,
         window=window,
         hop=hop or usual_hop(window, settings),
+        heard=window + hop * max(0, (seen - window) // hop) if settings.is_stateful and hop else 0,
         split=split or Split(),
         seeds=seeds,
         settings=settings,
@@ -90,12 +96,24 @@ def plan(
         raise UsageError(
             f"a window of {config.window} samples is shorter than the convolution's {settings.conv_kernel}"
         )
-    windows(dataset.recordings, config.labels, config.window, config.hop)
+    windows(dataset.recordings, config.labels, config.view, config.hop)
     for index in range(seeds):
         repeat = config.repeat(index)
         for part in splits(dataset, repeat):
             validation_cut(dataset.select(part.train), repeat)
     return config
+
+
+def _stateful_window(rate_hz: float, settings: Settings, window: int | None, hop: int | None) -> tuple[int, int]:
+    """Window and hop: what one goes on where the other ended; raises `UsageError` where that cannot be."""
+    stride, overlap = settings.stride, settings.overlap
+    hop = hop or stride * max(1, round(STATEFUL_HOP_S * rate_hz / stride))
+    if hop % stride or (window is not None and window != hop + overlap):
+        raise UsageError(
+            f"a stateful model hears every sample once: the hop is a multiple of the stride, {stride}, and the window "
+            f"hop + {overlap}; leave --window out"
+        )
+    return hop + overlap, hop
 
 
 def usual_hop(window: int, settings: Settings) -> int:
@@ -175,11 +193,12 @@ def train(
     """
     from .backend import prepare
 
-    prepare()
-    from .trainer import Trainer  # TensorFlow takes seconds to import: a plan that is refused does not wait for it
+    prepare()  # TensorFlow takes seconds to import: a plan that is refused does not wait for it
+    from .stream_trainer import StreamTrainer
+    from .trainer import Trainer
 
     run = create(folder, config, replace, resume)
-    trainer = Trainer(config)
+    trainer: Trainer | StreamTrainer = StreamTrainer(config) if config.settings.is_stateful else Trainer(config)
     for index in range(config.seeds):
         repeat = config.repeat(index)
         for part, indices in zip(run.repeated(index), splits(dataset, repeat), strict=False):
@@ -189,7 +208,12 @@ def train(
 
 
 def train_part(
-    trainer: Trainer, part: Part, dataset: Dataset, indices: Indices, report: Report | None, config: RunConfig
+    trainer: Trainer | StreamTrainer,
+    part: Part,
+    dataset: Dataset,
+    indices: Indices,
+    report: Report | None,
+    config: RunConfig,
 ) -> None:
     """Trains one model with the seed of `config` and writes it with its history."""
     seed = config.settings.seed

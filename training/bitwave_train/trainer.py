@@ -17,7 +17,7 @@ from bitwave.recordings.windowing import Windows, windows
 
 from .augment import augment
 from .model import build_deployable, build_training, remember, step_weights
-from .settings import Epoch, RunConfig
+from .settings import Epoch, RunConfig, Settings
 
 FloatArray = npt.NDArray[np.float32]
 SHIFTS = 11  # windows per gesture take that is longer than the window
@@ -86,7 +86,7 @@ class Trainer:
         for epoch in range(settings.epochs):
             losses = []
             for step, (raw, targets) in enumerate(pool.batches(random)):
-                self._optimizer.learning_rate.assign(self._rate(epoch + step / per_epoch))
+                self._optimizer.learning_rate.assign(learning_rate(settings, epoch + step / per_epoch))
                 batch = ((raw - mean) / deviation).astype(np.float32)
                 losses.append(self._step(tf.constant(batch), tf.constant(targets), tf.constant(pool.weights[targets])))
             mean_loss = float(np.mean([float(value) for value in losses]))
@@ -99,7 +99,7 @@ class Trainer:
             history.append(
                 Epoch(
                     epoch=epoch,
-                    learning_rate=self._rate(float(epoch)),
+                    learning_rate=learning_rate(settings, float(epoch)),
                     loss=mean_loss,
                     validation_loss=loss,
                     validation_accuracy=accuracy,
@@ -113,15 +113,6 @@ class Trainer:
                 break
         self._network.set_weights(best_weights)
         return history, best_epoch, build_deployable(self._network, self.config.channels, mean, deviation, settings)
-
-    def _rate(self, epoch: float) -> float:
-        """Linear warm-up, then half a cosine to zero."""
-        settings = self._settings
-        warmup = min(settings.warmup, settings.epochs - 1)
-        if epoch < warmup:
-            return settings.learning_rate * (epoch + 0.1) / (warmup + 0.1)
-        part = (epoch - warmup) / (settings.epochs - warmup)
-        return settings.learning_rate * 0.5 * (1.0 + math.cos(math.pi * min(part, 1.0)))
 
     def _step_eagerly(self, batch: tf.Tensor, targets: tf.Tensor, weights: tf.Tensor) -> tf.Tensor:
         with tf.GradientTape() as tape:
@@ -145,6 +136,15 @@ class Trainer:
         logits = self._logits(seen)
         entropy = tf.nn.sparse_softmax_cross_entropy_with_logits(checked.classes, logits)
         return float(tf.reduce_mean(entropy)), float(np.mean(np.argmax(logits, axis=1) == checked.classes))
+
+
+def learning_rate(settings: Settings, epoch: float) -> float:
+    """Linear warm-up, then half a cosine to zero."""
+    warmup = min(settings.warmup, settings.epochs - 1)
+    if epoch < warmup:
+        return settings.learning_rate * (epoch + 0.1) / (warmup + 0.1)
+    part = (epoch - warmup) / (settings.epochs - warmup)
+    return settings.learning_rate * 0.5 * (1.0 + math.cos(math.pi * min(part, 1.0)))
 
 
 class Pool:

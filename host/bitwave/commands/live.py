@@ -2,14 +2,20 @@
 
 from __future__ import annotations
 
+import math
+import time
+from collections import deque
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated
 
 import typer
-from rich.console import Console, Group
+from rich.console import Console, Group, RenderableType
 from rich.live import Live
 from rich.table import Table
 from rich.text import Text
+
+from .event_runner import EventRunner
+from .record_display import FULL, REFRESH_HZ, WIDTH, spark
 
 if TYPE_CHECKING:
     from ..recognition.live import LiveEvent, Update
@@ -21,11 +27,18 @@ def live(
     link: Annotated[str, typer.Argument(help="serial:PORT, ble:NAME, replay:FILE.csv or emu:?model=...&plan=random.")],
     model: Annotated[Path | None, typer.Option(help="A .tflite: recognises here where the link has no model.")] = None,
     seconds: Annotated[float | None, typer.Option(min=0, help="Stop after this much of the board's time.")] = None,
+    run: Annotated[
+        str | None,
+        typer.Option(metavar="CMD", help="Start this per event, no shell; knows {label}, {score}, {time_s}, {sample}."),
+    ] = None,
     picture: Annotated[Path | None, typer.Option(help="Draw the stream with its events to this PNG.")] = None,
     realtime: Annotated[bool, typer.Option(help="Slow emu: and replay: down to the clock on the wall.")] = False,
-    as_json: Annotated[bool, typer.Option("--json", help="Print what happened as one JSON document.")] = False,
+    as_json: Annotated[
+        bool,
+        typer.Option("--json", help="Print each event as a line of JSON when it comes; a summary at the end."),
+    ] = False,
 ) -> None:
-    """Show recognised gestures, scores, rate and losses until the link ends or Ctrl-C."""
+    """Show recognised gestures, signal, scores, rate and losses until the link ends or Ctrl-C."""
     import json
 
     from .. import links
@@ -33,18 +46,26 @@ def live(
     from ..recognition import live as recognition
 
     console = Console(stderr=as_json)
+    runner = EventRunner(run, console.print, quiet=as_json) if run is not None else None
     with links.open(link, realtime) as opened:
         opened.notice = console.print
         with Live(Text("waiting for the board"), console=console, refresh_per_second=10, transient=True) as shown:
+            display = _Display(shown)
 
             def show(update: Update) -> None:
                 for event in update.events:
-                    if not as_json:
+                    if as_json:
+                        typer.echo(json.dumps({"kind": "event", **event.to_json()}))
+                    else:
                         console.print(_event(event))
-                shown.update(_moment(update))
+                    if runner is not None:
+                        runner.start(event.to_json())
+                display(update)
 
             happened = recognition.run(opened, model, seconds, show, keep_samples=picture is not None)
         truth = opened.truth if isinstance(opened, VirtualLink) else []
+    if runner is not None:
+        runner.finish()
     if picture is not None:
         from ..recognition.picture import draw_stream
 
@@ -53,12 +74,13 @@ def live(
             truth=truth, windows=happened.windows, first=happened.first, title=link.partition("?")[0],
         )  # fmt: skip
     if as_json:
-        typer.echo(json.dumps(happened.summary()))
+        typer.echo(json.dumps({"kind": "summary", **happened.summary()}))
         return
     counts = ", ".join(f"{label} {count}" for label, count in happened.counts.items()) or "none"
+    cost = _cost(happened.cycles_per_step, happened.asleep)
     console.print(
         f"{happened.seconds:.1f} s, {len(happened.windows)} windows on the {happened.recogniser}; events: {counts}; "
-        f"{happened.lost} samples lost, {happened.crc_errors} CRC errors"
+        f"{happened.lost} samples lost, {happened.crc_errors} CRC errors{cost}"
     )
 
 
@@ -66,9 +88,38 @@ def _event(event: LiveEvent) -> Text:
     return Text(f"{event.time_s:8.2f} s  {event.label}  {event.score}", style="bold green")
 
 
-def _moment(update: Update) -> Group:
-    table = Table(box=None, show_header=False, padding=(0, 1))
-    for label, score in zip(update.labels, update.scores, strict=False):
-        table.add_row(label, Text("█" * round(score * BAR / 255)), str(score))
-    state = f"{update.elapsed_s:7.1f} s  {update.rate_hz:6.1f} Hz  lost {update.lost}  CRC {update.crc_errors}"
-    return Group(table, Text(state, style="dim"))
+class _Display:
+    """The moment, no more often than the screen shows it: a board sends faster than people look."""
+
+    def __init__(self, shown: Live) -> None:
+        self._shown = shown
+        self._signal: deque[tuple[float, float]] = deque(maxlen=WIDTH)
+        self._due = 0.0
+
+    def __call__(self, update: Update) -> None:
+        self._signal.append((math.hypot(*update.last[:3]), math.hypot(*update.last[3:6])))
+        now = time.monotonic()
+        if now >= self._due:
+            self._due = now + 1 / REFRESH_HZ
+            self._shown.update(Group(*self._lines(update)))
+
+    def _lines(self, update: Update) -> list[RenderableType]:
+        accel, rate = zip(*self._signal, strict=True)
+        table = Table(box=None, show_header=False, padding=(0, 1))
+        for label, score in zip(update.labels, update.scores, strict=False):
+            table.add_row(label, Text("█" * round(score * BAR / 255)), str(score))
+        state = (
+            f"{update.elapsed_s:7.1f} s  {update.rate_hz:6.1f} Hz  lost {update.lost}  CRC {update.crc_errors}"
+            f"{_cost(update.cycles_per_step, update.asleep)}"
+        )
+        return [
+            Text(f"|a| {spark(accel, FULL[0])}", style="cyan"),
+            Text(f"|w| {spark(rate, FULL[1])}", style="magenta"),
+            table,
+            Text(state, style="dim"),
+        ]
+
+
+def _cost(cycles_per_step: int, asleep: float) -> str:
+    cycles = f"  {cycles_per_step:,} cycles per step" if cycles_per_step else ""
+    return cycles + (f"  asleep {asleep:.0%}" if asleep else "")

@@ -10,11 +10,14 @@ import typer
 from rich.console import Console
 
 if TYPE_CHECKING:
-    from collections.abc import Sequence
+    from collections.abc import Iterator, Sequence
 
     from ..capture.cues import CaptureReport, Cue, Progress
     from ..capture.guide import Plan
     from ..links.link import Link
+    from ..recordings.recording import Recording
+
+RATE_TOLD = 0.02  # a board's oscillator is off by less
 
 
 def record(
@@ -66,6 +69,8 @@ def record(
                 report = make.continuous(opened, label, seconds, show, typed)
             else:
                 report = make.takes(opened, cues, show, typed)
+    for line in off_rate(report.recordings):
+        console.print(line)
     if as_json:
         typer.echo(_json(report, opened.losses, make.missing(guided) if guided else None))
         return
@@ -155,6 +160,18 @@ class _Maker:
 
         cue = Cue(label or LABEL, seconds or LONGEST_S, 0.0)
         return record_continuous(link, self.out, cue, self.participant, self.session, show, typed)
+
+
+def off_rate(takes: Sequence[Recording]) -> Iterator[str]:
+    """A line for each take whose clock ran at another rate than the board states."""
+    from ..recordings.recording import RATE_TOLERANCE, measured_rate
+
+    for take in takes:
+        rate_hz = measured_rate(take.time_us, take.gaps)
+        off = abs(rate_hz / take.rate_hz - 1) if rate_hz else 0.0
+        if off > RATE_TOLD:
+            what = "too far off to be used" if off > RATE_TOLERANCE else "what is replayed is resampled"
+            yield f"{take.name}: came at {rate_hz:.1f} Hz, the board says {take.rate_hz:g} Hz: {what}; bitwave doctor"
 
 
 def _json(report: CaptureReport, link_losses: int, missing: dict[str, dict[str, int]] | None) -> str:

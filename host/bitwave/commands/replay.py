@@ -30,6 +30,7 @@ def replay(
 
     from .. import tflite
     from ..errors import MissingPackage, ModelError, ParityMismatch
+    from ..model.metadata import is_resampled
     from ..recognition import events
 
     quantized = tflite.read_model(model)
@@ -40,6 +41,7 @@ def replay(
     others = engine or (list(events.ENGINES[1:]) if prove else [])
     host = events.opened("host", quantized)
     told = [events.replay(host, take, metadata) for take in takes]
+    resampled = [one for one in told if is_resampled(one.rate_hz, metadata.rate_hz)]
     absent: dict[str, str] = {}
     differences: dict[str, Difference | None] = {}
     for name in others:
@@ -57,6 +59,11 @@ def replay(
         typer.echo(json.dumps({"recordings": _json(told, metadata.labels), "differences": compared, "absent": absent}))
     else:
         _show(told, metadata.labels, differences, absent)
+    for one in resampled:
+        typer.echo(
+            f"{one.recording.name}: samples of {one.rate_hz:g} Hz are resampled to the model's {metadata.rate_hz:g} Hz",
+            err=True,
+        )
     wrong = [difference for difference in differences.values() if difference is not None]
     if wrong:
         raise ParityMismatch(f"the events are not the same: {wrong[0]}")
@@ -79,6 +86,8 @@ def _json(told: list[Replayed], labels: tuple[str, ...]) -> list[dict[str, objec
         {
             "recording": one.recording.name,
             "seconds": round(one.recording.duration_s, 3),
+            "rate_hz": one.rate_hz,
+            "slept": one.slept,
             "events": [
                 {
                     "row": event.sample,
@@ -106,9 +115,12 @@ def _show(
     duration = sum(one.recording.duration_s for one in told)
     elapsed = sum(one.elapsed_s for one in told)
     count = sum(len(one.events) for one in told)
+    samples = sum(len(one.recording.samples) for one in told)
+    slept = sum(one.slept for one in told)
+    asleep = f"; asleep {slept / samples:.0%} of the time" if slept else ""
     console.print(
         f"{len(told)} recordings, {duration:.1f} s, {count} events; the core took {elapsed:.3f} s, "
-        f"{duration / max(elapsed, 1e-9):,.0f} times real time"
+        f"{duration / max(elapsed, 1e-9):,.0f} times real time{asleep}"
     )
     for name, difference in differences.items():
         console.print(f"{name}: {'the same events' if difference is None else difference}")

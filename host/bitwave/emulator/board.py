@@ -12,11 +12,13 @@ import numpy as np
 from .. import native
 from ..errors import ImageError
 from ..model.quantmodel import Int16Array
+from .counter import CycleCounter
 from .engine import EmulatedCore, status_text
 from .machine import Machine
 
 CHANNELS = 6
 TRANSMIT_BYTES = 4096  # taken from the app in one call
+COUNT_EVERY = 2048  # samples from one whose cycles are counted to the next: counting is slow
 USB, BLE = 0, 1  # the app's two links
 
 
@@ -48,10 +50,13 @@ class EmulatedBoard:
             raise ImageError(f"the flash slots of another emulated board: {len(flash)} bytes; start with new ones")
         self.machine.write("bw_emu_flash", flash)
         self._start = (image is not None, round(rate_hz * 1000))
+        self._counter = CycleCounter(self.machine)
         self.restart()
 
     def restart(self) -> None:
         """What a power cut does: RAM is as new, flash as it was."""
+        self._until_count = 0
+        self._awake = 0
         status = self.machine.call("bw_emu_app_start", *self._start)
         if status:
             raise ImageError(f"the app does not start: {status_text(self.machine, status)}")
@@ -75,7 +80,22 @@ class EmulatedBoard:
         if raw.shape != (CHANNELS,):
             raise ValueError(f"a sample has {CHANNELS} counts, not {raw.shape}")
         self.machine.write("bw_emu_input", raw.tobytes())
-        self.machine.call("bw_emu_app_sample", time_us)
+        if self._until_count > 0:
+            self._until_count -= 1
+            self.machine.call("bw_emu_app_sample", time_us)
+        elif self.machine.call("bw_emu_app_awake") == self._awake:  # nothing is recognised yet
+            self.machine.call("bw_emu_app_sample", time_us)
+        else:
+            self._count(time_us)
+
+    def _count(self, time_us: int) -> None:
+        """A sample whose cycles go into the counters, as a board's own clock would measure them."""
+        before = self.machine.call("bw_emu_app_awake")
+        run = self._counter.count("bw_emu_app_sample", time_us)
+        self._awake = self.machine.call("bw_emu_app_awake")
+        if self._awake > before:
+            self.machine.call("bw_emu_app_cycles", self._counter.price(run).total_cycles)
+            self._until_count = COUNT_EVERY
 
     def tick(self, time_us: int) -> None:
         """Lets time pass without a sample: a batch that waits too long is sent."""

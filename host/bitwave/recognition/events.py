@@ -16,13 +16,24 @@ import numpy.typing as npt
 from ..errors import MissingPackage, ModelError, RecordingError, UsageError
 from ..model.metadata import Metadata
 from ..model.quantmodel import Int16Array, QuantModel
-from ..recordings.recording import Recording
+from ..recordings.recording import Recording, measured_rate
 from ..simulator.stream import Event
 
 ENGINES = ("host", "simulator", "m4-clang", "m4-gcc")
 
-# From (samples, channels) counts at a rate, from a reset, to events with indices of the samples.
-Recogniser = Callable[[Int16Array, float], list[Event]]
+RATE_TOLERANCE = 0.02  # a model hears gestures at another speed beyond this
+
+
+@dataclass(frozen=True)
+class Heard:
+    """Events with indices of the samples, and how many samples found the network asleep."""
+
+    events: list[Event]
+    slept: int
+
+
+# From (samples, channels) counts at a rate, from a reset.
+Recogniser = Callable[[Int16Array, float], Heard]
 
 
 @dataclass(frozen=True)
@@ -32,23 +43,34 @@ class Replayed:
     Attributes:
         events: their samples are rows of the recording.
         elapsed_s: by the clock on the wall.
+        slept: how many samples found the network asleep.
+        rate_hz: of the samples, as they were recognised.
     """
 
     recording: Recording
     events: tuple[Event, ...]
     elapsed_s: float
+    slept: int = 0
+    rate_hz: float = 0.0
 
 
 @dataclass(frozen=True)
 class Difference:
-    """The first place where an implementation says something else than the host's core; None: nothing more."""
+    """The first place where an implementation says something else than the host's core; None: nothing more.
+
+    Where the events are the same, it is in how many samples were slept through.
+    """
 
     engine: str
     recording: str
     wanted: Event | None
     found: Event | None
+    slept: tuple[int, int] = (0, 0)
 
     def __str__(self) -> str:
+        if self.wanted == self.found:
+            ours, theirs = self.slept
+            return f"{self.recording}: host sleeps through {ours} samples, {self.engine} through {theirs}"
         return f"{self.recording}: host {_told(self.wanted)}, {self.engine} {_told(self.found)}"
 
 
@@ -63,9 +85,13 @@ def opened(engine: str, model: QuantModel) -> Recogniser:
     if model.metadata is None:
         raise ModelError("the .tflite file has no bitwave metadata: export it with --labels first")
     if engine == "simulator":
-        from ..simulator.network import stream_events
+        from ..simulator.network import run_stream
 
-        return lambda raw, rate_hz: stream_events(model, raw, rate_hz)
+        def simulated(raw: Int16Array, rate_hz: float) -> Heard:
+            found = run_stream(model, raw, rate_hz)
+            return Heard(found.events, found.slept)
+
+        return simulated
     if engine not in ENGINES:
         raise UsageError(f"there is no engine {engine}: there are {', '.join(ENGINES)}")
     from ..model.image import build
@@ -75,21 +101,27 @@ def opened(engine: str, model: QuantModel) -> Recogniser:
         from ..core.host import HostCore
 
         core = HostCore(image)
-        return lambda raw, rate_hz: core.events(raw, rate_hz).events
+
+        def here(raw: Int16Array, rate_hz: float) -> Heard:
+            found = core.events(raw, rate_hz)
+            return Heard(found.events, found.slept)
+
+        return here
     try:
         from ..emulator.engine import EmulatedCore
     except ImportError as error:
         raise MissingPackage(f"{error.name} is not installed: pip install 'bitwave[verify]'") from error
     emulated = EmulatedCore(image, "gcc" if engine == "m4-gcc" else "clang")
-    return lambda raw, rate_hz: [
-        Event(window.sample, window.label, window.score)
-        for window in emulated.recognise(raw, rate_hz)
-        if window.is_gesture
-    ]
+
+    def on_m4(raw: Int16Array, rate_hz: float) -> Heard:
+        found = [window for window in emulated.recognise(raw, rate_hz) if window.is_gesture]
+        return Heard([Event(window.sample, window.label, window.score) for window in found], emulated.slept)
+
+    return on_m4
 
 
 def check_fits(recording: Recording, metadata: Metadata) -> None:
-    """Raises `RecordingError` where a recording's channels or scale are not the model's."""
+    """Raises `RecordingError` for channels or a scale that are not the model's, `ModelError` for a rate far from it."""
     ours, theirs = recording.channels, metadata.channels
     # A model of somebody else's may name its channels as it likes; the same names in another order are a mistake.
     if len(ours) != len(theirs) or (ours != theirs and set(ours) == set(theirs)):
@@ -101,18 +133,30 @@ def check_fits(recording: Recording, metadata: Metadata) -> None:
             f"{recording.name} has {recording.counts.accel_lsb_per_g:g} counts per g, the model was trained with "
             f"{metadata.counts.accel_lsb_per_g:g}: import it again in that scale"
         )
+    rate_hz = rate_of(recording)
+    if abs(rate_hz / metadata.rate_hz - 1) > 0.5:
+        raise ModelError(
+            f"{recording.name} has {rate_hz:g} samples per second, the model was trained with {metadata.rate_hz:g}: "
+            "more than half off, no resampling brings back what was not measured"
+        )
 
 
 def replay(recogniser: Recogniser, recording: Recording, metadata: Metadata) -> Replayed:
-    """Recognises a recording; raises `RecordingError` where its channels or scale are not the model's."""
+    """Recognises a recording; raises what `check_fits` does."""
     check_fits(recording, metadata)
+    rate_hz = rate_of(recording)
     begun = time.perf_counter()
-    events = [
-        Event(event.sample + first, event.label, event.score)
-        for first, samples in stretches(recording)
-        for event in recogniser(samples, recording.rate_hz)
-    ]
-    return Replayed(recording, tuple(events), time.perf_counter() - begun)
+    heard = [(first, recogniser(samples, rate_hz)) for first, samples in stretches(recording)]
+    elapsed = time.perf_counter() - begun
+    events = [Event(event.sample + first, event.label, event.score) for first, part in heard for event in part.events]
+    return Replayed(recording, tuple(events), elapsed, sum(part.slept for _, part in heard), rate_hz)
+
+
+def rate_of(recording: Recording) -> float:
+    """Samples per second: as the session says, or as the clock of the board says where that is clearly another."""
+    measured = round(measured_rate(recording.time_us, recording.gaps), 3)
+    is_other = measured and abs(measured / recording.rate_hz - 1) > RATE_TOLERANCE
+    return measured if is_other else recording.rate_hz
 
 
 def stretches(recording: Recording) -> Iterator[tuple[int, npt.NDArray[np.int16]]]:
@@ -128,13 +172,14 @@ def stretches(recording: Recording) -> Iterator[tuple[int, npt.NDArray[np.int16]
 def compare(engine: str, wanted: Iterable[Replayed], found: Iterable[Replayed]) -> Difference | None:
     """The first difference between the host's events and another's of the same recordings."""
     for ours, theirs in zip(wanted, found, strict=True):
-        if ours.events == theirs.events:
+        if ours.events == theirs.events and ours.slept == theirs.slept:
             continue
         longest = max(len(ours.events), len(theirs.events))
         for index in range(longest):
             pair = [side.events[index] if index < len(side.events) else None for side in (ours, theirs)]
             if pair[0] != pair[1]:
                 return Difference(engine, ours.recording.name, pair[0], pair[1])
+        return Difference(engine, ours.recording.name, None, None, (ours.slept, theirs.slept))
     return None
 
 

@@ -21,9 +21,13 @@ from ..errors import LinkError
 from ..links.link import Link, LinkEnd
 from ..links.samples import Block, SampleReader, require_sensor
 from ..model.metadata import Metadata, is_resampled
-from ..wire.frames import Info
-from ..wire.requests import Recognise, Stream
+from ..wire.codec import Frame
+from ..wire.frames import Counters, Info
+from ..wire.requests import GetCounters, Recognise, Stream
 from .recognisers import EMPTY, BoardRecogniser, Found, HostRecogniser, Recogniser, Window
+
+RATE_TOLERANCE = 0.02  # a model hears gestures at another speed beyond this
+WATCH_S = 1.0
 
 
 @dataclass(frozen=True)
@@ -41,6 +45,10 @@ class LiveEvent:
     label: str
     score: int
 
+    def to_json(self) -> dict[str, object]:
+        """For ``--json`` and ``--run``."""
+        return vars(self) | {"time_s": round(self.time_s, 3)}
+
 
 @dataclass(frozen=True)
 class Update:
@@ -51,6 +59,8 @@ class Update:
         events: that came with it.
         scores: newest class scores, 0..255 in the order of the labels; empty before the first window.
         last: newest sample, counts.
+        asleep: which part of the samples so far found the network asleep.
+        cycles_per_step: of the board, by its own count; 0: unmeasured.
     """
 
     elapsed_s: float
@@ -61,6 +71,8 @@ class Update:
     lost: int
     crc_errors: int
     last: tuple[int, ...]
+    asleep: float = 0.0
+    cycles_per_step: int = 0
 
 
 @dataclass(eq=False)
@@ -76,6 +88,8 @@ class LiveReport:
         indices: (n,) index of each sample; with `samples` kept only where asked for.
         samples: (n, channels) int16 counts.
         windows: (sample, scores 0..255) of each finished window.
+        asleep: which part of the samples found the network asleep.
+        cycles_per_step: of the board, awake, by its own count; 0: unmeasured.
     """
 
     labels: tuple[str, ...]
@@ -90,6 +104,8 @@ class LiveReport:
     crc_errors: int = 0
     blocks: list[Block] = field(default_factory=list)
     windows: list[Window] = field(default_factory=list)
+    asleep: float = 0.0
+    cycles_per_step: int = 0
 
     @property
     def indices(self) -> npt.NDArray[np.int64]:
@@ -119,7 +135,9 @@ class LiveReport:
             "lost": self.lost,
             "crc_errors": self.crc_errors,
             "windows": len(self.windows),
-            "events": [vars(event) | {"time_s": round(event.time_s, 3)} for event in self.events],
+            "asleep": round(self.asleep, 4),
+            "cycles_per_step": self.cycles_per_step,
+            "events": [event.to_json() for event in self.events],
         }
 
 
@@ -158,11 +176,13 @@ def run(
     if board:
         link.ask(Recognise(1))
     link.ask(Stream(1))
+    watch = _Watch(link, recogniser, report.rate_hz)
     try:
         while seconds is None or report.seconds < seconds:
             for block in reader.read():
                 update = _digest(report, block, recogniser, keep_samples)
                 report.lost, report.crc_errors = reader.lost, link.errors - errors
+                watch.look(report, reader.rate_hz)
                 if on_update is not None:
                     on_update(
                         Update(
@@ -174,6 +194,8 @@ def run(
                             report.lost,
                             report.crc_errors,
                             tuple(block.samples[-1].tolist()),
+                            report.asleep,
+                            report.cycles_per_step,
                         )
                     )
     except (LinkEnd, KeyboardInterrupt):
@@ -184,7 +206,33 @@ def run(
             link.ask(Stream(0))
             if board:
                 link.ask(Recognise(0))
+                for counters in link.ask(GetCounters(), Counters):
+                    board.frame(Frame(counters))
+        report.asleep, report.cycles_per_step = recogniser.asleep, recogniser.cycles_per_step
     return report
+
+
+class _Watch:
+    """Looks once a second: at the board's counters, and at the rate of the samples by the board's clock."""
+
+    def __init__(self, link: Link, recogniser: Recogniser, rate_hz: float) -> None:
+        self._link = link
+        self._recogniser = recogniser
+        self._rate_hz = rate_hz
+        self._due_s = 0.0
+
+    def look(self, report: LiveReport, measured_hz: float) -> None:
+        """Raises `ModelError` for a rate that the model cannot be used with."""
+        report.asleep, report.cycles_per_step = self._recogniser.asleep, self._recogniser.cycles_per_step
+        if report.seconds < self._due_s:
+            return
+        if self._due_s and abs(measured_hz / self._rate_hz - 1) > RATE_TOLERANCE:
+            done = self._recogniser.sampled_at(measured_hz)
+            self._link.notice(f"samples come at {measured_hz:.1f} Hz, not at {self._rate_hz:g} Hz: {done}")
+            self._rate_hz = measured_hz
+        if report.recogniser == "board":
+            self._link.send(GetCounters())
+        self._due_s = report.seconds + WATCH_S
 
 
 def _digest(report: LiveReport, block: Block, recogniser: Recogniser, keep: bool) -> list[LiveEvent]:

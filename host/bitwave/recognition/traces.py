@@ -23,7 +23,7 @@ from ..recordings.streams import Stream
 from ..simulator.stream import asleep, resample
 from ..simulator.stream import stretches as awakenings
 from .event_score import GRACE_S, Score, score
-from .events import check_fits, stretches
+from .events import check_fits, rate_of, stretches
 
 BREAK = 1 << 20  # model samples between two stretches: longer than any refractory time
 
@@ -87,8 +87,8 @@ class Tracer:
         for first, samples in stretches(recording):
             if first + len(samples) == len(recording.samples):
                 samples = np.concatenate((samples, np.repeat(samples[-1:], round(GRACE_S * recording.rate_hz), axis=0)))
-            found = self._core.events(samples, recording.rate_hz)
-            ends, first_ones = self._windows(samples, recording.rate_hz)
+            found = self._core.events(samples, rate_of(recording))
+            ends, first_ones = self._windows(samples, rate_of(recording))
             rows.append(found.samples.astype(np.int64) + first)
             times.append(at + ends)
             fresh.append(first_ones)

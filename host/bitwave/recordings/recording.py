@@ -26,8 +26,8 @@ COUNT_MIN, COUNT_MAX = -32768, 32767
 
 # A step in time beyond this many sample periods is a gap even where nobody declared one.
 GAP_PERIODS = 1.5
-# A sensor's oscillator is a few percent off its data sheet; beyond this the rate is simply another one.
-RATE_TOLERANCE = 0.10
+# Whoever uses a take says so where its clock is a few percent off, and resamples; beyond this nothing can be mended.
+RATE_TOLERANCE = 0.50
 
 
 @dataclass(frozen=True, eq=False)

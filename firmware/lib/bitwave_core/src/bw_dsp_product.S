@@ -79,16 +79,18 @@
         smlad   \b, r10, lr, \b
         .endm
 
-        .macro  NEXT_GROUP              @ r1..r8 sums from their biases at r10; then to F_ENTRY in r11
+        .macro  NEXT_GROUP              @ r1..r8 sums from their biases at r10; then to F_ENTRY in lr
         ldm     r10!, {r1-r8}
         str     r10, [sp, #F_BIAS]
-        bx      r11
+        bx      lr
         .endm
 
         .macro  STORE                   @ parts of eight units to their records
         ldr     r9, [sp, #F_END]
         ldr     r10, [sp, #F_BIAS]
         ldr     r11, [sp, #F_OUT]
+        ldr     r12, [sp, #F_FIRST]
+        ldr     lr, [sp, #F_ENTRY]
         strh    r1, [r11], #8 * RECORD
         strh    r2, [r11, #1 * RECORD - 8 * RECORD]
         strh    r3, [r11, #2 * RECORD - 8 * RECORD]
@@ -100,8 +102,6 @@
         cmp     r11, r9
         beq     .Lnext_gate
         str     r11, [sp, #F_OUT]
-        ldr     r11, [sp, #F_ENTRY]
-        ldr     r12, [sp, #F_FIRST]
         NEXT_GROUP
         .endm
 
@@ -151,9 +151,11 @@
         add     r9, r3, r7
         subs    r7, #2                  @ a gate's parts start two bytes behind those of the gate before
         str     r7, [sp, #F_SPAN]
+        ldr     r12, [sp, #F_FIRST]
+        ldr     lr, [sp, #F_ENTRY]
         b       .Lgate
 
-.Lnext_gate:                            @ r9 = r11 = F_END, r10 = F_BIAS
+.Lnext_gate:                            @ r9 = r11 = F_END, r10 = F_BIAS, r12 = F_FIRST, lr = F_ENTRY
         ldr     r1, [sp, #F_SPAN]
         ldr     r2, [sp, #F_ROUNDING]
         ldr     r3, [sp, #F_LAST]
@@ -166,8 +168,6 @@
 .Lgate:
         str     r11, [sp, #F_OUT]
         str     r9, [sp, #F_END]
-        ldr     r11, [sp, #F_ENTRY]
-        ldr     r12, [sp, #F_FIRST]
         NEXT_GROUP
 .Ldone:
         add     sp, #FRAME

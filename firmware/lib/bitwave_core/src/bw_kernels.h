@@ -82,9 +82,6 @@ static inline uint32_t bw_branch_steps(const bw_branch *branch, uint32_t samples
     return samples < branch->kernel ? 0 : (samples - branch->kernel) / branch->stride + 1u;
 }
 
-/* The newest sample [channels] into a window of the last ones [kernel][channels]. */
-void bw_conv_push(const bw_branch *branch, const int8_t sample[], int8_t window[]);
-
 /* The convolution's output [conv.outputs] for a full window. */
 void bw_conv_run(const bw_branch *branch, const int8_t window[], int8_t output[]);
 

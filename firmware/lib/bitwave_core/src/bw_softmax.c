@@ -4,7 +4,10 @@
  * gemmlowp's fixedpoint.h, which the reference uses. */
 #include "bw_kernels.h"
 
-enum { ACCUMULATOR_INTEGER_BITS = 12 };
+enum {
+    ACCUMULATOR_INTEGER_BITS = 12,
+    KEPT = BW_MAX_LABELS /* exponentials; of more scores, as attention has them, the others are computed twice */
+};
 
 #define Q26(real_shift) ((int32_t)1 << (26 + (real_shift))) /* 2^real_shift in Q5.26 */
 
@@ -74,9 +77,14 @@ void bw_softmax_run(const bw_softmax *softmax, int8_t scores[], uint32_t count) 
     for (uint32_t i = 1; i < count; ++i) {
         largest = scores[i] > largest ? scores[i] : largest;
     }
+    int32_t kept[KEPT];
     int32_t sum = 0; /* Q12.19 */
     for (uint32_t i = 0; i < count; ++i) {
-        sum += bw_rounding_shift(exp_of_difference(softmax, scores[i] - largest), ACCUMULATOR_INTEGER_BITS);
+        const int32_t exponential = exp_of_difference(softmax, scores[i] - largest);
+        if (i < KEPT) {
+            kept[i] = exponential;
+        }
+        sum += bw_rounding_shift(exponential, ACCUMULATOR_INTEGER_BITS);
     }
     /* sum = 2^integer_bits * (1 + x): the largest score alone gives 1, so integer_bits >= 0 */
     const int32_t zeros = leading_zeros((uint32_t)sum);
@@ -84,7 +92,8 @@ void bw_softmax_run(const bw_softmax *softmax, int8_t scores[], uint32_t count) 
     const int32_t fraction = (int32_t)(((uint32_t)sum << zeros) - ((uint32_t)1 << 31));
     const int32_t scale = reciprocal_of_one_plus(fraction);
     for (uint32_t i = 0; i < count; ++i) {
-        const int32_t product = bw_high_mul(scale, exp_of_difference(softmax, scores[i] - largest));
+        const int32_t exponential = i < KEPT ? kept[i] : exp_of_difference(softmax, scores[i] - largest);
+        const int32_t product = bw_high_mul(scale, exponential);
         scores[i] = bw_sat8(bw_rounding_shift(product, integer_bits + 31 - 8) + INT8_MIN);
     }
 }

@@ -1,0 +1,105 @@
+"""`bitwave live` as programs use it: a line of JSON per event, a command per event; rates that drift, and sleep."""
+
+from __future__ import annotations
+
+import dataclasses
+import json
+import sys
+from pathlib import Path
+
+import numpy as np
+import pytest
+
+from bitwave import links
+from bitwave.commands.event_runner import EventRunner
+from bitwave.commands.live import live as verb
+from bitwave.errors import ModelError, UsageError
+from bitwave.recognition import live
+from bitwave.recognition.live import Update
+from bitwave.recordings.recording import Recording
+from bitwave.synth.wrist import stream
+from bitwave.tflite import build as tflite_build
+from boards import faulty_link
+from models import with_gate
+from support import need
+from takes import take
+from test_live import model
+
+RECORDS = "import sys; open(sys.argv[1], 'a').write(' '.join(sys.argv[2:]) + chr(10))"
+
+
+@pytest.fixture
+def model_file(tmp_path: Path) -> Path:
+    """A model with a gate that the virtual wrist's rest is below."""
+    path = tmp_path / "model.tflite"
+    path.write_bytes(tflite_build.write(with_gate(model(), 24, 12, 4000)))
+    return path
+
+
+def test_events_are_lines_of_json_and_start_a_command(
+    tmp_path: Path, model_file: Path, capfd: pytest.CaptureFixture[str]
+) -> None:
+    need("unicorn", "ziglang")
+    noted = tmp_path / "noted; $(rm -rf x)"  # no shell ever sees this
+    command = f"'{sys.executable}' -c \"{RECORDS}\" '{noted}' {{label}} '{{score}} of {{sample}}'"
+    verb(f"emu:?plan=wave,chop&model={model_file}", run=command, as_json=True)
+    lines = [json.loads(line) for line in capfd.readouterr().out.splitlines()]
+    assert [line.pop("kind") for line in lines] == ["event"] * (len(lines) - 1) + ["summary"] and len(lines) > 2
+    assert lines[:-1] == lines[-1]["events"]
+    assert lines[-1]["cycles_per_step"] > 1000 and 0 < lines[-1]["asleep"] < 1
+    wanted = [f"{event['label']} {event['score']} of {event['sample']}" for event in lines[:-1]]
+    assert sorted(noted.read_text().splitlines()) == sorted(wanted)
+
+
+def test_commands_that_cannot_be_or_fail_are_said() -> None:
+    lines: list[str] = []
+    for line, why in (("no-such-program-here x", "no program 'no-such"), ("", "no program"), ("'", "No closing")):
+        with pytest.raises(UsageError, match=why):
+            EventRunner(line, lines.append)
+    runner = EventRunner(f"'{sys.executable}' -c 'raise SystemExit({{score}})'", lines.append)
+    runner.start({"label": "wave", "score": 3})
+    runner.finish()
+    assert lines == [f"{sys.executable} ended with code 3"]
+
+
+def test_board_and_host_sleep_alike(model_file: Path) -> None:
+    need("unicorn", "ziglang")
+    reports = []
+    for url in (f"emu:?plan=wave,idle&model={model_file}", "emu:?plan=wave,idle"):
+        with links.open(url) as link:
+            reports.append(live.run(link, model_file, seconds=6))
+    board, host = reports
+    assert board.windows == host.windows and board.events == host.events
+    assert 0.05 < host.asleep < 0.95
+    assert abs(board.asleep - host.asleep) < 0.1  # the board counts from its first to its last answer
+    assert board.cycles_per_step > 1000 and host.cycles_per_step == 0
+
+
+def drifting(rate_hz: float, samples: int = 900) -> Recording:
+    """Says 119 Hz; from 300 samples on, its clock tells another rate."""
+    raw = stream(["wave", "chop", "wave"], seed=2).samples[:samples]
+    steps = np.where(np.arange(samples) < 300, 1e6 / 119, 1e6 / rate_hz)
+    return dataclasses.replace(take(samples=samples), samples=raw, time_us=np.rint(np.cumsum(steps)).astype(np.int64))
+
+
+def test_a_rate_that_drifts_is_resampled_and_said(model_file: Path) -> None:
+    recording = drifting(131.0)
+    lines: list[str] = []
+    silent: list[str] = []
+    updates: list[Update] = []
+    with faulty_link(recording) as link:
+        link.notice = lines.append
+        report = live.run(link, model_file, on_update=updates.append)
+    assert len(lines) >= 1 and all(line.startswith("samples come at 1") for line in lines)
+    assert lines[-1].endswith("resampled from there on") and "131.0 Hz" in lines[-1]
+    assert [line for update in updates for line in update.events] == report.events
+    with faulty_link(dataclasses.replace(recording, time_us=take(samples=900).time_us)) as link:
+        link.notice = silent.append
+        steady = live.run(link, model_file)
+    assert silent == [] and steady.windows != report.windows
+    assert steady.windows[:20] == report.windows[:20]
+
+
+def test_a_drift_that_no_model_can_follow_is_refused(model_file: Path) -> None:
+    with faulty_link(drifting(300.0)) as link, pytest.raises(ModelError, match="cannot recognise samples of"):
+        live.run(link, model_file)

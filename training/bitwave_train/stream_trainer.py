@@ -1,0 +1,153 @@
+"""Training on streams by truncated back-propagation: states are carried from stretch to stretch, gradients are not."""
+
+from __future__ import annotations
+
+import math
+from collections.abc import Callable, Sequence
+from typing import Any
+
+import keras
+import numpy as np
+import tensorflow as tf
+
+from bitwave.errors import UsageError
+from bitwave.recordings.recording import Recording
+
+from .augment import FloatArray
+from .blocklstm import CarryingLstm
+from .model import build_deployable, build_training, remember
+from .settings import Augmentation, Epoch, RunConfig
+from .streams import Streams
+from .trainer import learning_rate, standardization
+
+Check = tuple[float, float]  # loss and accuracy
+
+
+class StreamTrainer:
+    """What `Trainer` is for windows, for a stateful model; the graph is traced anew for each number of rows."""
+
+    def __init__(self, config: RunConfig) -> None:
+        """Nothing is built before the rows are known."""
+        self.config = config
+
+    def fit(
+        self,
+        takes: Sequence[Recording],
+        validation: Sequence[Recording],
+        report: Callable[[Epoch], object],
+        seed: int | None = None,
+    ) -> tuple[list[Epoch], int, Any]:
+        """See `Trainer.fit`. Validation is streams too, always the same ones, unchanged."""
+        settings = self.config.settings
+        seed = settings.seed if seed is None else seed
+        random = np.random.default_rng(seed)
+        streams = Streams(takes, self.config)
+        mean, deviation = standardization(np.concatenate([take.samples for take in takes])[None])
+        fitted = _Fitted(self.config, streams.rows, seed)
+        checked = Streams(validation, self.config) if validation else None
+        other = _Fitted(self.config, checked.rows, seed) if checked else None
+        history: list[Epoch] = []
+        best, best_epoch, best_weights = math.inf, 0, fitted.weights
+        for epoch in range(settings.epochs):
+            parts = list(streams.stretches(random, settings.augmentation))
+            if not parts:
+                raise UsageError(f"the recordings are shorter than --unroll {settings.unroll}: give a smaller one")
+            fitted.forget()
+            losses = []
+            for step, (raw, targets, weights) in enumerate(parts):
+                rate = learning_rate(settings, epoch + step / len(parts))
+                batch = ((raw - mean) / deviation).astype(np.float32)
+                losses.append(fitted.step(batch, targets, weights, rate))
+            loss: float | None = None
+            accuracy: float | None = None
+            if checked is not None and other is not None:
+                other.weights = fitted.weights
+                loss, accuracy = _check(other, checked, mean, deviation)
+            mean_loss = float(np.mean(losses))
+            for value in (mean_loss, loss):
+                if value is not None and not math.isfinite(value):
+                    raise UsageError(
+                        f"training diverged in epoch {epoch + 1}: the loss is {value}; lower --learning-rate"
+                    )
+            history.append(
+                Epoch(
+                    epoch=epoch,
+                    learning_rate=learning_rate(settings, float(epoch)),
+                    loss=mean_loss,
+                    validation_loss=loss,
+                    validation_accuracy=accuracy,
+                )
+            )
+            report(history[-1])
+            if loss is None or loss < best:
+                best = math.inf if loss is None else loss
+                best_epoch, best_weights = epoch, fitted.weights
+            if epoch - best_epoch >= settings.patience:
+                break
+        fitted.weights = best_weights
+        config = self.config
+        kept = build_deployable(fitted.network, config.channels, mean, deviation, settings, config.window)
+        return history, best_epoch, kept
+
+
+class _Fitted:
+    """A network for so many rows, and its optimizer."""
+
+    def __init__(self, config: RunConfig, rows: int, seed: int) -> None:
+        settings = self._settings = config.settings
+        self._classes = len(config.labels)
+        unroll = -(-settings.unroll // settings.stride) * settings.stride
+        keras.utils.set_random_seed(seed)
+        self.network = build_training(unroll + settings.overlap, config.channels, self._classes, settings, rows)
+        remember(self.network, settings.memory * config.view / settings.stride, np.random.default_rng(seed))
+        self._optimizer = keras.optimizers.Adam(global_clipnorm=settings.clip_norm)
+        self._optimizer.build(self.network.trainable_variables)
+        self._kernels = [variable for variable in self.network.trainable_variables if len(variable.shape) > 1]
+        self._step = tf.function(self._step_eagerly)
+        self.logits = tf.function(lambda batch: self.network(batch, training=False))
+
+    @property
+    def weights(self) -> list[FloatArray]:
+        """Of everything that is trained; states are none of it."""
+        return [variable.numpy() for variable in self.network.trainable_variables]
+
+    @weights.setter
+    def weights(self, values: Sequence[FloatArray]) -> None:
+        for variable, value in zip(self.network.trainable_variables, values, strict=True):
+            variable.assign(value)
+
+    def forget(self) -> None:
+        """Every stream starts afresh."""
+        for layer in self.network.layers:
+            if isinstance(layer, CarryingLstm):
+                layer.forget()
+
+    def step(self, batch: FloatArray, targets: Any, weights: FloatArray, rate: float) -> float:
+        """One stretch of all rows."""
+        self._optimizer.learning_rate.assign(rate)
+        return float(self._step(tf.constant(batch), tf.constant(targets), tf.constant(weights)))
+
+    def _step_eagerly(self, batch: tf.Tensor, targets: tf.Tensor, weights: tf.Tensor) -> tf.Tensor:
+        classes, spread = self._classes, self._settings.label_smoothing
+        wanted = tf.one_hot(targets, classes, on_value=1.0 - spread + spread / classes, off_value=spread / classes)
+        with tf.GradientTape() as tape:
+            logits = self.network(batch, training=True)
+            loss = tf.reduce_mean(weights * tf.nn.softmax_cross_entropy_with_logits(wanted, logits))
+            total = loss + self._settings.l2 * tf.add_n([tf.reduce_sum(tf.square(kernel)) for kernel in self._kernels])
+        variables = self.network.trainable_variables
+        gradients = tape.gradient(total, variables)
+        self._optimizer.apply_gradients(zip(gradients, variables, strict=True))
+        return loss
+
+
+def _check(fitted: _Fitted, checked: Streams, mean: Any, deviation: Any) -> Check:
+    """Loss and accuracy over the answers that are asked for."""
+    fitted.forget()
+    lost = right = asked = 0.0
+    for raw, targets, weights in checked.stretches(np.random.default_rng(0), Augmentation.none()):
+        logits = fitted.logits(tf.constant(((raw - mean) / deviation).astype(np.float32)))
+        entropy = tf.nn.sparse_softmax_cross_entropy_with_logits(targets, logits).numpy()
+        lost += float((entropy * weights).sum())
+        right += float(((np.argmax(logits, axis=2) == targets) * weights).sum())
+        asked += float(weights.sum())
+    return lost / max(asked, 1e-9), right / max(asked, 1e-9)
