@@ -48,6 +48,8 @@ def calibrate(
     else:
         opened = open_run(run)
         heard = unseen.hear_run(opened, load_streams(streams or Path(opened.config.dataset)))
+    for note in unseen.notes(heard):
+        typer.echo(note, err=True)
     if run.is_file() or on:
         if len(heard) != 1:
             raise UsageError(

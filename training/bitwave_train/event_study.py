@@ -13,6 +13,7 @@ from __future__ import annotations
 
 import argparse
 import json
+import shutil
 import sys
 from collections.abc import Callable, Sequence
 from pathlib import Path
@@ -62,6 +63,16 @@ WEARERS: dict[str, tuple[Sequence[int], int, int]] = {
 }
 
 
+def whole(folder: Path, make: Callable[[Path], object]) -> None:
+    """Makes a folder once; what was cut off half-way is made anew."""
+    if folder.is_dir():
+        return
+    beside = folder.with_name(f".{folder.name}.part")
+    shutil.rmtree(beside, ignore_errors=True)
+    make(beside)
+    beside.rename(folder)
+
+
 def bring_uhh(root: Path, out: Path) -> None:
     """The public recordings, whole, with the authors' segments."""
     folder = root / "uhh-imu-gestures"
@@ -107,8 +118,7 @@ def uhh(root: Path, work: Path, pictures: Path, changes: dict[str, Any], say: Sa
     from .calibrate import Calibrated, check_core, score_with, write_decision
     from .unseen import hear_model
 
-    if not (work / "uhh").is_dir():
-        bring_uhh(root, work / "uhh")
+    whole(work / "uhh", lambda out: bring_uhh(root, out))
     streams = load_streams(work / "uhh")
     people = sorted({stream.recording.participant for stream in streams})
     traced: dict[tuple[frozenset[str], str], tuple[Trace, ...]] = {}
@@ -123,7 +133,7 @@ def uhh(root: Path, work: Path, pictures: Path, changes: dict[str, Any], say: Sa
         return traced[unseen, who]
 
     parts: dict[str, Any] = {}
-    total = Score()
+    total, within = Score(), Score()
     for who in people:
         others = [trace for one in people if one != who for trace in heard(frozenset((who, one)), one)]
         own = heard(frozenset((who,)), who)
@@ -141,8 +151,17 @@ def uhh(root: Path, work: Path, pictures: Path, changes: dict[str, Any], say: Sa
         parts[who] = {"decision": choice.chosen.decision.model_dump(mode="json"), **score.summary()}
         say(f"uhh, {who}: F1 {score.total.f1:.3f}, chosen at {choice.chosen.f1:.3f}")
         total += score
+        for trace in hear_model(model, [trace.stream for trace in own]).traces:
+            rows = len(trace.stream.recording.samples)
+            within += trace.score([said for said in trace.events if said.sample < rows])
     draw_score(pictures / "uhh.png", total, "uhh-imu-gestures, each participant by a model and a decision of others")
-    return {"parts": parts, **total.summary(), "board": _board(work / f"uhh-without-{people[0]}" / "model.tflite")}
+    # Most of these recordings end before an event of their last gesture has had its half second.
+    return {
+        "parts": parts,
+        **total.summary(),
+        "within_recordings": within.total.summary(),
+        "board": _board(work / f"uhh-without-{people[0]}" / "model.tflite"),
+    }
 
 
 def wrist(work: Path, pictures: Path, changes: dict[str, Any], say: Say) -> dict[str, Any]:
@@ -150,9 +169,8 @@ def wrist(work: Path, pictures: Path, changes: dict[str, Any], say: Say) -> dict
     from .calibrate import calibrate_one, check_core, score_with, write_decision
     from .unseen import hear_model
 
-    for name, worn in WEARERS.items():
-        if not (work / "wrist" / name).is_dir():
-            wear(work / "wrist" / name, *worn)
+    for name in WEARERS:
+        whole(work / "wrist" / name, lambda out, name=name: wear(out, *WEARERS[name]))  # type: ignore[misc]
     data = work / "wrist" / "learn"
     run = trained(load_streams(data), data, work / "wrist-run", read_options(None, {**WRIST, **changes}), say)
     model = run.deployable.tflite
