@@ -18,7 +18,7 @@ from bitwave.model import image
 from bitwave.model.quantmodel import QuantModel
 from ccode import CORE_SOURCES, PROGRAMS, ROOT, SANITIZE, STRICT, compiler, run
 from models import Shape, random_branches, random_model
-from test_core_sanitize import SHAPES
+from test_core_sanitize import SHAPES, build
 
 SIZES = st.integers(1, 64)
 
@@ -64,11 +64,11 @@ def test_all_counts_of_windows_under_sanitizers(cc: str, tmp_path: Path) -> None
     """Without SSE's one instruction too: what other processors run."""
     program, without = tmp_path / "batch", ("-U__SSE2__",) if "without" in cc else ()
     flags = (*STRICT, *SANITIZE, *without, f"-I{ROOT / 'firmware/host'}")
-    sources = (PROGRAMS / "batch.c", ROOT / "firmware/host/bw_batch.c", *CORE_SOURCES)
+    sources = (PROGRAMS / "batch.c", *sorted((ROOT / "firmware/host").glob("bw_batch*.c")), *CORE_SOURCES)
     run([*compiler(cc.partition("-")[0]), *flags, *sources, "-o", program])
-    for seed, shape in enumerate(SHAPES.values()):
+    for seed, shape in enumerate(SHAPES):
         packed = tmp_path / "model.bwi"
-        packed.write_bytes(image.build(random_model(3, steps=12, **shape)))
+        packed.write_bytes(build(shape))
         run([program, packed, str(seed)])
 
 

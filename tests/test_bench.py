@@ -6,21 +6,32 @@ import json
 from pathlib import Path
 from typing import Any
 
+import numpy as np
 import pytest
 from typer.testing import CliRunner
 
-from bitwave import native
+from bitwave import native, simulator
 from bitwave.bench.grid import grid_model
 from bitwave.bench.peers import PEERS
 from bitwave.cli import build_app
+from bitwave.core.host import HostCore
+from bitwave.model import image
 from bitwave.tflite import build
-from models import random_model
+from models import random_model, stateful, with_gate
 from support import need
 
 need("unicorn", "elftools", "capstone", "ziglang")
 
+from bitwave.bench.architectures import (  # noqa: E402
+    ARCHITECTURES,
+    CHANNELS,
+    WINDOW,
+    Architecture,
+    architecture_model,
+)
 from bitwave.bench.footprint import footprint  # noqa: E402  # after the skip that names the packages
 from bitwave.bench.steps import measure  # noqa: E402
+from bitwave.emulator.engine import EmulatedCore  # noqa: E402
 
 ROW = {"inputs", "hidden", "lanes", "compiler", "kernels", "instructions_per_step", "cycles_per_step"}
 MEMORY = {"code_bytes", "constant_bytes", "image_bytes", "arena_bytes", "stack_bytes"}
@@ -72,8 +83,31 @@ def test_json_and_tables_of_one_model(tmp_path: Path) -> None:
     assert all(row["cycles_per_step"] > row["instructions_per_step"] > 0 for row in told["rows"])
     assert set(told["footprint"]) >= MEMORY
     text = run_bench(model)
-    for words in ("±7 %", "64 MHz", "CMSIS-NN", "NNoM", "packed weights", "image:", "stack", "head included"):
+    for words in ("±7 %", "64 MHz", "CMSIS-NN", "NNoM", "could be packed", "image:", "stack", "head included"):
         assert words in text, words
+
+
+def test_every_architecture_is_in_the_bench() -> None:
+    found = json.loads(run_bench("--architectures", "--json"))["architectures"]
+    by_name = {each["architecture"]: each for each in found}
+    assert len(by_name) == len(ARCHITECTURES)
+    for each in found:
+        assert each["dearest_sample_cycles"] > each["cycles_per_sample"] > 0 < each["image_bytes"] <= 24 * 1024
+    last, mean, attention = (by_name[f"LSTM 32, {pool}"] for pool in ("last step", "mean", "attention"))
+    assert last["cycles_per_sample"] < mean["cycles_per_sample"] < attention["cycles_per_sample"]
+    half, quarter = (by_name[f"convolution 16 x 5 by {n}, LSTM 32, attention"] for n in (2, 4))
+    assert quarter["cycles_per_sample"] < half["cycles_per_sample"] < 0.7 * attention["cycles_per_sample"]
+    assert quarter["arena_bytes"] < half["arena_bytes"] < attention["arena_bytes"]  # it keeps the states of its steps
+
+
+@pytest.mark.parametrize("architecture", ARCHITECTURES, ids=lambda each: each.words)
+def test_models_of_the_bench_are_equal_on_every_engine(architecture: Architecture) -> None:
+    model = architecture_model(architecture)
+    windows = np.random.default_rng(0).integers(-128, 128, (2, WINDOW, CHANNELS)).astype(np.int8)
+    want = simulator.run(model, windows).scores
+    packed = image.build(model)
+    assert np.array_equal(HostCore(packed).classify(windows).scores, want)
+    assert np.array_equal(EmulatedCore(packed).classify(windows).scores, want)
 
 
 def test_host_json() -> None:
@@ -89,3 +123,14 @@ def test_why_a_model_gets_the_portable_kernels(tmp_path: Path) -> None:
     model = tmp_path / "model.tflite"
     model.write_bytes(build.write(random_model(1, channels=3, hidden=(65,))))
     assert "portable kernels, because a matrix has more than 64 columns" in " ".join(run_bench(model).split())
+
+
+def test_a_gate_and_carried_states_are_measured() -> None:
+    gated = footprint(with_gate(grid_model(6, 24), 50, 20), "gcc")
+    assert gated is not None
+    assert 0 < gated.asleep_cycles < 1000 < gated.waking_cycles < 40 * gated.window_cycles_one_lane
+    carried = footprint(stateful(grid_model(6, 24), 10), "gcc")
+    plain = footprint(grid_model(6, 24), "gcc")
+    assert carried is not None and plain is not None
+    assert carried.arena_bytes < plain.arena_bytes and carried.window_cycles == carried.window_cycles_one_lane
+    assert carried.window_cycles < plain.window_cycles and carried.asleep_cycles == 0

@@ -12,7 +12,7 @@ from pathlib import Path
 import pytest
 
 from bitwave import cli
-from bitwave.errors import LinkError, RecordingError, UsageError
+from bitwave.errors import OverBudget, StorageUnavailable, UsageError
 from postgres import server
 from support import need
 from training_data import dataset, write_dataset
@@ -67,7 +67,7 @@ def test_a_study_persists_resumes_and_picks(tmp_path: Path, capsys: pytest.Captu
     assert tune("train", data, "--run", tmp_path / "run", *words) == 0
     assert tune(*start, "--trials", 2, "--pick", "9") == UsageError.exit_code
     # Nothing fits into 100 bytes, and nothing is trained to find that out.
-    assert tune(*start, "--name", "tight", "--trials", 2, "--max-image", 100) == RecordingError.exit_code
+    assert tune(*start, "--name", "tight", "--trials", 2, "--max-image", 100) == OverBudget.exit_code
     assert "no candidate of 2 was within the budget (the last: image bytes" in " ".join(capsys.readouterr().err.split())
     assert tune(*start, "--single", "--trials", 3) == UsageError.exit_code
     assert "give another --name" in " ".join(capsys.readouterr().err.split())
@@ -78,7 +78,7 @@ def test_a_storage_that_is_not_there(tmp_path: Path, capsys: pytest.CaptureFixtu
     need("tensorflow", "keras", "optuna", "psycopg")
     data = write_dataset(tmp_path / "data", dataset(count=4))
     url = "postgresql://tuner:secret@127.0.0.1:1/none"
-    assert tune("tune", data, "--study", tmp_path / "study", "--storage", url) == LinkError.exit_code
+    assert tune("tune", data, "--study", tmp_path / "study", "--storage", url) == StorageUnavailable.exit_code
     told = capsys.readouterr().err
     assert "cannot be used" in told and "secret" not in told and len(told.splitlines()) == 1
 
@@ -160,4 +160,4 @@ def test_two_workers_of_which_one_is_killed_and_restarted(tmp_path: Path) -> Non
         database.stop()
         told = gone.runs_freely()
         assert "cannot be used" in told and "same command again" in told and len(told.splitlines()) == 1, told
-        assert gone.process.returncode == LinkError.exit_code
+        assert gone.process.returncode == StorageUnavailable.exit_code

@@ -1,4 +1,4 @@
-#include "bw_batch.h"
+#include "bw_batch_model.h"
 
 #include <string.h>
 
@@ -6,35 +6,9 @@
 #include <emmintrin.h>
 #endif
 
-#include "../lib/bitwave_core/src/bw_activations.h"
 #include "../lib/bitwave_core/src/bw_lanes.h"
-#include "../lib/bitwave_core/src/bw_packed.h"
 
-enum {
-    VALUES = 1 << 16,             /* entries of a table over all int16 */
-    PAIR = 2 * BW_BATCH,          /* a pair of columns' values, int16 [window][2] */
-    HALVES = 2 * BW_GROUP         /* halfwords of a packed pair or quad: bw_packed.h */
-};
-
-/* One of a layer's matrices. Columns are padded to pairs: two int16 products are one step of an int32 sum. */
-typedef struct batch_matrix {
-    uint32_t pairs;
-    int16_t *weights; /* [4][hidden][pairs][2] */
-    int32_t *bias;    /* [4][hidden] */
-} batch_matrix;
-
-typedef struct batch_layer {
-    batch_matrix input;
-    batch_matrix recurrent;
-    const int16_t *cell_tanh; /* the table's entry for 0 */
-} batch_layer;
-
-struct bw_batch {
-    const bw_model *model;
-    const int16_t *sigmoid; /* the table's entry for 0 */
-    const int16_t *tanh;    /* the same, for gates */
-    batch_layer layer[BW_MAX_LAYERS];
-};
+enum { PAIR = 2 * BW_BATCH /* a pair of columns' values, int16 [window][2] */ };
 
 /* One call's states of a layer. Values are int16 less their zero point: [pair of columns][window][2]. */
 typedef struct state {
@@ -42,108 +16,6 @@ typedef struct state {
     int16_t *hidden[2]; /* the last step's and the next one's */
     int16_t *cell;      /* [unit][window] */
 } state;
-
-static size_t aligned(size_t size) { return (size + 63u) & ~(size_t)63u; }
-
-/* ---- preparation ------------------------------------------------------------------------------------------------ */
-
-/* The next part of a block of memory; of NULL, only counted. */
-typedef struct block {
-    uint8_t *memory;
-    size_t size;
-} block;
-
-static void *take(block *from, size_t size) {
-    void *part = from->memory != NULL ? from->memory + from->size : NULL;
-    from->size += aligned(size);
-    return part;
-}
-
-static int16_t weight_of(const bw_lstm *lstm, const bw_matrix *matrix, uint32_t gate, uint32_t unit, uint32_t column) {
-    if (!lstm->packed) {
-        const int8_t *weights = matrix->weights;
-        return weights[(gate * lstm->hidden + unit) * matrix->columns + column];
-    }
-    const int16_t *halves = matrix->weights;
-    halves += (gate * matrix->groups + unit / BW_GROUP) * (matrix->pairs + matrix->quads) * HALVES;
-    halves += 2u * (unit % BW_GROUP);
-    if (column >= 4u * matrix->quads) {
-        return halves[column - 4u * matrix->quads];
-    }
-    const int16_t half = halves[(matrix->pairs + column / 4u) * HALVES + column % 4u / 2u];
-    return (int16_t)(column % 2u == 0 ? (int8_t)half : (half - (int8_t)half) >> 8);
-}
-
-/* A row's own bias; the recurrent matrix has none. */
-static int32_t bias_of(const bw_lstm *lstm, uint32_t gate, uint32_t unit) {
-    if (!lstm->packed) {
-        return lstm->bias[gate * lstm->hidden + unit];
-    }
-    const uint32_t folded = (uint32_t)lstm->bias[gate * BW_GROUP * lstm->input.groups + unit];
-    return (int32_t)(folded - bw_packed_fold(&lstm->input, bw_packed_row(&lstm->input, gate, unit))) / 256;
-}
-
-static void prepare_matrix(const bw_lstm *lstm, const bw_matrix *matrix, int has_bias, block *from, batch_matrix *to) {
-    const uint32_t rows = (uint32_t)BW_GATES * lstm->hidden;
-    to->pairs = (matrix->columns + 1u) / 2u;
-    to->weights = take(from, (size_t)rows * to->pairs * 2u * sizeof(int16_t));
-    to->bias = take(from, rows * sizeof(int32_t));
-    for (uint32_t row = 0; from->memory != NULL && row < rows; ++row) {
-        int16_t *weights = to->weights + (size_t)row * to->pairs * 2u;
-        weights[2u * to->pairs - 1u] = 0;
-        for (uint32_t column = 0; column < matrix->columns; ++column) {
-            weights[column] = weight_of(lstm, matrix, row / lstm->hidden, row % lstm->hidden, column);
-        }
-        to->bias[row] = has_bias ? bias_of(lstm, row / lstm->hidden, row % lstm->hidden) : 0;
-    }
-}
-
-static const int16_t *take_tanh(block *from, int32_t shift) {
-    int16_t *middle = take(from, VALUES * sizeof(int16_t));
-    if (middle != NULL) {
-        middle += VALUES / 2;
-        for (int32_t value = INT16_MIN; value <= INT16_MAX; ++value) {
-            middle[value] = bw_tanh((int16_t)value, shift);
-        }
-    }
-    return middle;
-}
-
-static const int16_t *take_sigmoid(block *from) {
-    int16_t *middle = take(from, VALUES * sizeof(int16_t));
-    if (middle != NULL) {
-        middle += VALUES / 2;
-        for (int32_t value = INT16_MIN; value <= INT16_MAX; ++value) {
-            middle[value] = bw_sigmoid((int16_t)value);
-        }
-    }
-    return middle;
-}
-
-static size_t prepare(const bw_model *model, bw_batch *batch, block from) {
-    batch->model = model;
-    batch->sigmoid = take_sigmoid(&from);
-    batch->tanh = take_tanh(&from, 0);
-    for (uint32_t i = 0; i < model->layers; ++i) {
-        const bw_lstm *lstm = &model->lstm[i];
-        prepare_matrix(lstm, &lstm->input, 1, &from, &batch->layer[i].input);
-        prepare_matrix(lstm, &lstm->recurrent, 0, &from, &batch->layer[i].recurrent);
-        batch->layer[i].cell_tanh = take_tanh(&from, bw_cell_tanh_shift(lstm));
-    }
-    return from.size;
-}
-
-size_t bw_batch_size(const bw_model *model) {
-    bw_batch unused;
-    const block counted = {NULL, aligned(sizeof(bw_batch))};
-    return prepare(model, &unused, counted);
-}
-
-const bw_batch *bw_batch_prepare(const bw_model *model, void *memory) {
-    const block rest = {memory, aligned(sizeof(bw_batch))};
-    prepare(model, memory, rest);
-    return memory;
-}
 
 /* ---- one step of a layer ---------------------------------------------------------------------------------------- */
 
@@ -178,7 +50,7 @@ static inline void add_pair(int32_t sums[BW_BATCH], const int16_t weights[2], co
 }
 
 /* One row's part of a gate: [window] clamped Q3.12. */
-static inline void row_parts(const batch_matrix *matrix, uint32_t row, const int16_t *values, bw_scale scale,
+static inline void row_parts(const bw_batch_matrix *matrix, uint32_t row, const int16_t *values, bw_scale scale,
                              int16_t parts[BW_BATCH]) {
     const int16_t *weights = matrix->weights + (size_t)row * matrix->pairs * 2u;
     int32_t sums[BW_BATCH];
@@ -194,7 +66,7 @@ static inline void row_parts(const batch_matrix *matrix, uint32_t row, const int
     }
 }
 
-/* `products` by 2^30 of Q31 and a right shift: bw_requantize() with the mantissa of a power of two. */
+/* bw_requantize() of a product by a power of two: the mantissa 2^30 makes its first rounding floor((p + 1) / 2). */
 static inline int32_t halve(int32_t product, int32_t shift) {
     return bw_sat16(bw_rounding_shift((product + 1) >> 1, shift));
 }
@@ -219,7 +91,7 @@ static inline void update(const bw_lstm *lstm, int16_t gates[BW_GATES][BW_BATCH]
 
 static void step_layer(const bw_batch *batch, uint32_t index, const state *at) {
     const bw_lstm *lstm = &batch->model->lstm[index];
-    const batch_layer *layer = &batch->layer[index];
+    const bw_batch_layer *layer = &batch->layer[index];
     for (uint32_t unit = 0; unit < lstm->hidden; ++unit) {
         int16_t gates[BW_GATES][BW_BATCH];
         int32_t hidden[BW_BATCH];
@@ -251,20 +123,20 @@ static int8_t hidden_at(const bw_lstm *lstm, const state *at, uint32_t unit, siz
     return (int8_t)(at->hidden[0][(size_t)(unit / 2u) * PAIR + 2u * window + unit % 2u] + lstm->hidden_zero);
 }
 
-static void take_states(const bw_model *model, block *from, state states[]) {
+static void take_states(const bw_model *model, bw_block *from, state states[]) {
     for (uint32_t i = 0; i < model->layers; ++i) {
         const bw_lstm *lstm = &model->lstm[i];
         const size_t hidden = (lstm->hidden + 1u) / 2u * PAIR * sizeof(int16_t);
-        states[i].input = take(from, (lstm->inputs + 1u) / 2u * PAIR * sizeof(int16_t));
-        states[i].hidden[0] = take(from, hidden);
-        states[i].hidden[1] = take(from, hidden);
-        states[i].cell = take(from, lstm->hidden * BW_BATCH * sizeof(int16_t));
+        states[i].input = bw_take(from, (lstm->inputs + 1u) / 2u * PAIR * sizeof(int16_t));
+        states[i].hidden[0] = bw_take(from, hidden);
+        states[i].hidden[1] = bw_take(from, hidden);
+        states[i].cell = bw_take(from, lstm->hidden * BW_BATCH * sizeof(int16_t));
     }
 }
 
 size_t bw_batch_arena_size(const bw_batch *batch) {
     state unused[BW_MAX_LAYERS];
-    block counted = {NULL, aligned(bw_network_arena_size(batch->model, BW_BATCH))};
+    bw_block counted = {NULL, bw_line(bw_network_arena_size(batch->model, BW_BATCH))};
     take_states(batch->model, &counted, unused);
     return counted.size;
 }
@@ -353,8 +225,8 @@ bw_status bw_batch_classify(const bw_batch *batch, void *arena, size_t size, con
     if (status != BW_OK || !bw_steps_fit(model, steps)) {
         return status != BW_OK ? status : BW_BAD_ARGUMENT;
     }
-    const size_t network_size = aligned(bw_network_arena_size(model, BW_BATCH));
-    block rest = {arena, network_size};
+    const size_t network_size = bw_line(bw_network_arena_size(model, BW_BATCH));
+    bw_block rest = {arena, network_size};
     take_states(model, &rest, states);
     memset(rest.memory + network_size, 0, rest.size - network_size); /* a reset: hidden states are their zero point */
     for (uint32_t i = 0; i < model->branches; ++i) {

@@ -1,5 +1,5 @@
-/* Many windows at once, for the host: what bw_network_classify() computes, bit for bit, with a window in every element of
- * the processor's vectors. Nothing here is written for one processor: the loops over windows have a fixed length, no
+/* Many windows at once, for the host: what bw_network_classify() computes, bit for bit, with a window in every element
+ * of the processor's vectors. Nothing here is written for one processor: the loops over windows have a fixed length, no
  * branch and no call, and compilers make vectors of them.
  *
  * A model is prepared once: its weights as int16, and sigmoid and tanh as tables over all 2^16 inputs, filled by the

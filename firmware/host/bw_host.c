@@ -70,8 +70,9 @@ int bw_host_classify_batches(const bw_batch *batch, const bw_model *model, void 
             cell_at[layer] = cell[layer] + i * values;
         }
         const size_t some = count - i < BW_BATCH ? count - i : BW_BATCH;
-        const bw_status status = bw_batch_classify(batch, arena, size, windows + i * steps * model->channels, some, steps,
-                                                   scores + i * model->classes, traced ? &trace : NULL);
+        const bw_status status =
+            bw_batch_classify(batch, arena, size, windows + i * steps * model->channels, some, steps,
+                              scores + i * model->classes, traced ? &trace : NULL);
         if (status != BW_OK) {
             return (int)status;
         }

@@ -29,13 +29,14 @@ ORDER = (
 # Optional packages by the name that is imported, and the extra that brings each.
 EXTRAS = {
     **dict.fromkeys(("keras", "matplotlib", "tensorflow"), "train"),
+    "aeon": "baselines",
     **dict.fromkeys(("capstone", "elftools", "tflite_micro", "unicorn"), "verify"),
 }
 
 EXIT_CODES = (
     "Exit codes: 0 done, 1 parity difference, 2 usage, 3 model file, 4 model image, 5 recordings, 6 link or board, "
     "7 file not written, 8 optional package missing, 9 leaking split, 10 native build, 11 other file trouble, "
-    "130 interrupted."
+    "12 over the budget, 13 storage of a study, 130 interrupted."
 )
 
 

@@ -72,3 +72,15 @@ class NativeBuildError(BitwaveError):
     """The C core could not be built, or the build at hand is stale and cannot be rebuilt."""
 
     exit_code = 10
+
+
+class OverBudget(BitwaveError):
+    """No model of a search costs as little as was asked."""
+
+    exit_code = 12
+
+
+class StorageUnavailable(BitwaveError):
+    """The storage of a study cannot be reached, or went away."""
+
+    exit_code = 13

@@ -1,5 +1,5 @@
-/* batch IMAGE SEED: windows of all counts and several lengths, many at once and one by one, under sanitizers: every score
- * and state must be the same. Every block has exactly the size that was asked for. */
+/* batch IMAGE SEED: windows of all counts and several lengths, many at once and one by one, under sanitizers: every
+ * score and state must be the same. Every block has exactly the size that was asked for. */
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
@@ -61,8 +61,8 @@ static void compare(const bw_model *model, const bw_batch *batch, size_t count, 
     }
     const states one = blocks_for(model, count, steps), many = blocks_for(model, count, steps);
     const bw_batch_trace trace = {many.hidden, many.cell};
-    must(bw_batch_classify(batch, batch_arena, bw_batch_arena_size(batch), windows, count, steps, scores, &trace) == BW_OK,
-         "many at once");
+    const size_t room = bw_batch_arena_size(batch);
+    must(bw_batch_classify(batch, batch_arena, room, windows, count, steps, scores, &trace) == BW_OK, "many at once");
     for (size_t i = 0; i < count; ++i) {
         bw_trace own = {{NULL}, {NULL}};
         for (uint32_t layer = 0; layer < model->layers; ++layer) {
@@ -80,11 +80,10 @@ static void compare(const bw_model *model, const bw_batch *batch, size_t count, 
         must(memcmp(one.cell[layer], many.cell[layer], values * sizeof(int16_t)) == 0, "other cell states");
     }
     memset(scores, 0, count * model->classes);
-    must(bw_batch_classify(batch, batch_arena, bw_batch_arena_size(batch), windows, count, steps, scores, NULL) == BW_OK,
-         "many at once, without a trace");
+    must(bw_batch_classify(batch, batch_arena, room, windows, count, steps, scores, NULL) == BW_OK, "without a trace");
     must(memcmp(scores, wanted, count * model->classes) == 0, "other scores without a trace");
-    must(bw_batch_classify(batch, batch_arena, bw_batch_arena_size(batch), windows, BW_BATCH + 1, steps, scores, NULL) ==
-             BW_BAD_ARGUMENT, "too many");
+    must(bw_batch_classify(batch, batch_arena, room, windows, BW_BATCH + 1, steps, scores, NULL) == BW_BAD_ARGUMENT,
+         "too many");
     must(bw_batch_classify(batch, batch_arena, 8, windows, count, steps, scores, NULL) == BW_ARENA_SMALL, "no memory");
     release(model, &one);
     release(model, &many);

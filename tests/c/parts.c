@@ -1,5 +1,5 @@
-/* parts IMAGE: what this build of the core says to a model: the statuses of opening it, of its known answer, of a recognizer
- * for samples of its own rate and of one for samples that are a quarter slower. Those after a refusal are not asked for. */
+/* parts IMAGE: what this build of the core says to a model: the statuses of opening it, of its known answer, of a
+ * recognizer for samples of its own rate and of one for samples a quarter slower. After a refusal no more is asked. */
 #include <stdio.h>
 #include <stdlib.h>
 

@@ -78,10 +78,14 @@ def first_points(base: Options, window: int) -> list[dict[str, Any]]:
     """Parameters to try first: the options as they are, then smaller and more sparsely running relatives of them."""
     own = _point(base, window)
     shapes: list[dict[str, Any]] = [
-        {"conv_filters": 16, "conv_kernel": 5, "conv_stride": 4, "hidden": 24, "pool": "attention"},
-        {"conv_filters": 16, "conv_kernel": 5, "conv_stride": 2, "hidden": 24, "pool": "attention"},
-        {"conv_filters": 16, "conv_kernel": 7, "conv_stride": 4, "hidden": 16, "pool": "mean"},
-        {"conv_filters": 8, "conv_kernel": 5, "conv_stride": 4, "hidden": 8, "pool": "attention"},
+        {"conv_filters": filters, "conv_kernel": kernel, "conv_stride": 4, "hidden": hidden, "pool": pool}
+        for filters, kernel, hidden, pool in (
+            (16, 7, 16, "mean"),
+            (24, 5, 24, "mean"),
+            (32, 7, 40, "mean"),
+            (16, 5, 24, "attention"),
+            (32, 7, 40, "attention"),
+        )
     ]
     return [own, *({**own, **shape, "layers": 1, "fused": False} for shape in shapes)]
 

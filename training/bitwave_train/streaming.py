@@ -28,9 +28,9 @@ from .tflite_writer import GateDefaults, write_run
 
 README = Path(__file__).parents[1] / "README.md"
 MARKS = "<!-- streaming -->", "<!-- /streaming -->"
-LEARNERS = tuple(f"p{number:02d}" for number in range(1, 9))
+LEARNERS = tuple(f"p{number:02d}" for number in range(1, 7))
 STRANGERS = tuple(f"p{number:02d}" for number in range(21, 25))
-TAKES, MOVEMENTS, EPOCHS = 12, 120, 100
+TAKES, MOVEMENTS, EPOCHS = 8, 120, 40
 VARIANTS = {
     "lanes": Settings(hidden=(24,), conv_filters=0, pool="last", epochs=EPOCHS),
     "stateful": Settings(hidden=(24,), conv_filters=0, pool="last", epochs=EPOCHS, streaming="stateful"),

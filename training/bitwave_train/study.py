@@ -164,7 +164,9 @@ def cost(run: Run) -> dict[str, float]:
     return {"image_bytes": len(content), "processor": predict(run.config).cycles_per_second / BOARD_HZ}
 
 
-def study(root: Path, work: Path, results: Path, only: list[str], seeds: int, epochs: int | None) -> dict[str, Any]:
+def study(
+    root: Path, work: Path, results: Path, only: list[str], chosen_variants: list[str], seeds: int, epochs: int | None
+) -> dict[str, Any]:
     """Runs what `results` does not hold yet and writes it after each run.
 
     Two studies of different data sets may run at once: what the other one has written is kept.
@@ -174,7 +176,7 @@ def study(root: Path, work: Path, results: Path, only: list[str], seeds: int, ep
         if not (work / name).is_dir():
             SOURCES[name].bring(root, work / name)
     variants = list(VARIANTS)
-    for variant in sorted(variants, key=lambda v: ORDER.index(variants.index(v))):
+    for variant in sorted(chosen_variants or variants, key=lambda v: ORDER.index(variants.index(v))):
         for name in names:
             chosen = options(SOURCES[name], VARIANTS[variant], seeds, epochs)
             told = {**chosen.model_dump(mode="json"), "qat_epochs": VARIANTS[variant].qat}
@@ -194,15 +196,16 @@ def _read(results: Path) -> dict[str, Any]:
 
 def table(found: dict[str, Any]) -> str:
     """Markdown: one line per variant and data set, int8 accuracy and F1, float, agreement, cost."""
-    columns = ("data", "model", "float", "int8", "between seeds", "macro F1", "agreement", "image", "processor")
+    columns = ("data", "model", "runs", "float", "int8", "between seeds", "macro F1", "agreement", "image", "processor")
     lines = [f"| {' | '.join(columns)} |", "|---" * len(columns) + "|"]
     for name in (source for source in SOURCES if source in found):
         for variant in (known for known in VARIANTS if known in found[name]):
             entry = found[name][variant]
             sides = [entry[which]["accuracy"] for which in ("float", "int8")]
             figures = [
+                f"{entry['parts']}",
                 *(f"{side['mean']:.3f} ± {side['std']:.3f}" for side in sides),
-                f"± {entry['between_seeds']['int8']['std']:.3f}",
+                f"± {entry['between_seeds']['int8']['std']:.3f}" if entry["options"]["seeds"] > 1 else "",
                 f"{entry['int8']['macro_f1']['mean']:.3f}",
                 f"{entry['agreement']['mean']:.1%}",
                 f"{entry['board']['image_bytes'] / 1024:.1f} KB",
@@ -229,11 +232,12 @@ def main(arguments: list[str] | None = None) -> int:
     parser.add_argument("--results", type=Path, default=Path("training/study/results.json"))
     parser.add_argument("--page", type=Path, default=Path("training/README.md"))
     parser.add_argument("--only", action="append", default=[], choices=list(SOURCES))
+    parser.add_argument("--variant", action="append", default=[], choices=list(VARIANTS))
     parser.add_argument("--seeds", type=int, default=SEEDS)
     parser.add_argument("--epochs", type=int, help="fewer, to try it out")
     told = parser.parse_args(arguments)
     try:
-        found = study(told.data, told.work, told.results, told.only, told.seeds, told.epochs)
+        found = study(told.data, told.work, told.results, told.only, told.variant, told.seeds, told.epochs)
         into_page(told.page, table(found))
     except BitwaveError as error:
         print(f"study: {error}", file=sys.stderr)

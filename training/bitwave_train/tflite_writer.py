@@ -64,7 +64,7 @@ class GateDefaults:
     """
 
     still_s: float
-    preroll_s: float = 0.3
+    preroll_s: float = 1.0
     accel_g: float = 0.1
     gyro_dps: float = 12.0
 

@@ -22,9 +22,9 @@ import optuna
 from optuna.storages import RDBStorage, RetryHeartbeatStaleTrialCallback
 from optuna.study import MaxTrialsCallback, StudyDirection
 from optuna.trial import FrozenTrial, Trial, TrialState
-from sqlalchemy.exc import IntegrityError, ProgrammingError, SQLAlchemyError
+from sqlalchemy.exc import ArgumentError, IntegrityError, ProgrammingError, SQLAlchemyError
 
-from bitwave.errors import BitwaveError, ImageError, LinkError, ModelError, RecordingError, UsageError
+from bitwave.errors import BitwaveError, ImageError, ModelError, OverBudget, StorageUnavailable, UsageError
 from bitwave.recordings.dataset import Dataset
 
 from .cost import Budget, Cost, predict
@@ -139,7 +139,7 @@ def open_study(url: str, name: str, single: bool, seed: int) -> optuna.Study:
     """Opens a study or makes it.
 
     Raises:
-        LinkError: its storage cannot be reached.
+        StorageUnavailable: its storage cannot be reached.
         UsageError: a driver is missing, or the study looks for something else.
     """
     if url.startswith("postgresql://"):
@@ -147,10 +147,13 @@ def open_study(url: str, name: str, single: bool, seed: int) -> optuna.Study:
     directions = [StudyDirection.MAXIMIZE] if single else [StudyDirection.MAXIMIZE, *[StudyDirection.MINIMIZE] * 3]
     try:
         opened = _open(url, name, directions, seed)
-    except ModuleNotFoundError as error:
-        raise UsageError(f"the storage {_masked(url)} needs {error.name}: pip install 'bitwave[tune]'") from error
+    except ImportError as error:
+        driver = getattr(error.__cause__ or error.__context__ or error, "name", None) or "a driver"
+        raise UsageError(f"--storage {_masked(url)} needs {driver}: use postgresql:// or leave it away") from error
+    except ArgumentError as error:
+        raise UsageError(f"--storage {_masked(url)} is no address: write postgresql://USER@HOST/DATABASE") from error
     except _STORAGE_ERRORS as error:
-        raise LinkError(_unreachable(url, error)) from error
+        raise StorageUnavailable(_unreachable(url, error)) from error
     if opened.directions != directions:
         kind = "a Pareto front" if single else "the score alone (--single)"
         raise UsageError(f"study {name} in {_masked(url)} looks for {kind}: give another --name")
@@ -188,8 +191,8 @@ def run(study: Study, opened: optuna.Study, trials: int, url: str, report: Calla
     """Runs trials until the study has that many finished ones, its earlier ones and other workers' among them.
 
     Raises:
-        LinkError: the storage went away.
-        RecordingError: no candidate is within the budget.
+        StorageUnavailable: the storage went away.
+        OverBudget: no candidate is within the budget.
         UsageError: the study was begun with other data or options.
     """
     try:
@@ -202,9 +205,9 @@ def run(study: Study, opened: optuna.Study, trials: int, url: str, report: Calla
         fault = _storage_fault(error)
         if fault is None:
             raise
-        raise LinkError(_unreachable(url, fault)) from error
+        raise StorageUnavailable(_unreachable(url, fault)) from error
     if not finished:
-        raise RecordingError(f"no candidate of {len(over)} was within the budget (the last: {(over or ['none'])[-1]})")
+        raise OverBudget(f"no candidate of {len(over)} was within the budget (the last: {(over or ['none'])[-1]})")
 
 
 def _run(study: Study, opened: optuna.Study, trials: int, report: Callable[[FrozenTrial], None]) -> None:

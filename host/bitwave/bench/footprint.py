@@ -43,6 +43,8 @@ class Footprint:
         stack_bytes: high-water of `bw_recognizer_push`.
         window_cycles: dearest sample that ends a window, head and decision included, with the model's lanes.
         window_cycles_one_lane: the same where windows do not overlap.
+        asleep_cycles: a sample that a motion gate lets the network sleep through; 0 without a gate.
+        waking_cycles: the sample that wakes it, with what was kept of its sleep.
     """
 
     code_bytes: int
@@ -55,6 +57,8 @@ class Footprint:
     stack_bytes: int
     window_cycles: int
     window_cycles_one_lane: int
+    asleep_cycles: int
+    waking_cycles: int
 
     def to_json(self) -> dict[str, int]:
         """For `bitwave bench --json`."""
@@ -68,9 +72,12 @@ def footprint(model: QuantModel, compiler: native.Compiler) -> Footprint | None:
     packed = image.build(model)
     unneeded = _unneeded(model)
     code, constants = _flash(compiler, (*unneeded, "BW_ONE_LANE"))
-    window = _dearest_end_of_a_window(EmulatedCore(packed, compiler), model.metadata)
-    apart = replace(model, metadata=model.metadata.model_copy(update={"hop": model.metadata.window}))
-    alone = _dearest_end_of_a_window(EmulatedCore(image.build(apart), compiler), apart.metadata or model.metadata)
+    awake = model.metadata.model_copy(update={"gate": None})
+    window = _dearest_end_of_a_window(model, awake, compiler)
+    alone = window  # the one lane of a stateful model
+    if not awake.is_stateful:
+        alone = _dearest_end_of_a_window(model, awake.model_copy(update={"hop": awake.window}), compiler)
+    sleep = _Sleep(0, 0, 0) if model.metadata.gate is None else _sleep(EmulatedCore(packed, compiler), model.metadata)
     return Footprint(
         code_bytes=code,
         constant_bytes=constants,
@@ -79,9 +86,11 @@ def footprint(model: QuantModel, compiler: native.Compiler) -> Footprint | None:
         image_bytes=len(packed),
         raw_bytes=_raw_bytes(model),
         arena_bytes=EmulatedCore(packed, compiler).shape.recognizer_bytes,
-        stack_bytes=max(window.stack, alone.stack),
+        stack_bytes=max(window.stack, alone.stack, sleep.stack),
         window_cycles=window.cycles,
         window_cycles_one_lane=alone.cycles,
+        asleep_cycles=sleep.asleep,
+        waking_cycles=sleep.waking,
     )
 
 
@@ -119,8 +128,30 @@ class _Dearest(NamedTuple):
     stack: int
 
 
-def _dearest_end_of_a_window(core: EmulatedCore, metadata: Metadata) -> _Dearest:
+class _Sleep(NamedTuple):
+    asleep: int
+    waking: int
+    stack: int
+
+
+def _sleep(core: EmulatedCore, metadata: Metadata) -> _Sleep:
+    """Cycles of a sample that is slept through, and of the one that wakes; the ring is full then."""
+    rest = metadata.gate.still + metadata.gate.preroll + 2 if metadata.gate else 0
+    machine, counter = core.machine, CycleCounter(core.machine)
+    arguments = tuple(machine.address(name) for name in ("recognizer", "bw_emu_input", "bw_emu_event"))
+    core.start_recognizer()
+    for value in (32767, *[0] * rest):
+        machine.write("bw_emu_input", np.full(core.shape.channels, value, "<i2").tobytes())
+        machine.call("bw_recognizer_push", *arguments)
+    asleep = counter.price(counter.count("bw_recognizer_push", *arguments)).total_cycles
+    machine.write("bw_emu_input", np.full(core.shape.channels, 32767, "<i2").tobytes())
+    run = counter.count("bw_recognizer_push", *arguments)
+    return _Sleep(asleep, counter.price(run).total_cycles, run.stack)
+
+
+def _dearest_end_of_a_window(model: QuantModel, metadata: Metadata, compiler: native.Compiler) -> _Dearest:
     """Runs a recognizer over inputs of all kinds; counts the samples that end a window with all lanes in use."""
+    core = EmulatedCore(image.build(replace(model, metadata=metadata)), compiler)
     machine, counter = core.machine, CycleCounter(core.machine)
     rng = np.random.default_rng(0)
     arguments = tuple(machine.address(name) for name in ("recognizer", "bw_emu_input", "bw_emu_event"))

@@ -6,6 +6,7 @@ without wait states, good to about 7 %.
 
 from __future__ import annotations
 
+import math
 from collections.abc import Iterable, Iterator
 from dataclasses import dataclass
 
@@ -21,7 +22,7 @@ from .grid import GRID_RATE_HZ
 CLOCK_HZ = 64_000_000  # of the Nano 33 BLE
 UNCERTAINTY = 0.07
 LANES = (1, 2, 3, 5)
-_STEPS = 2  # counted per row; a step's cost hardly depends on its values
+_STEPS = 2  # counted per row, or as many as the strides take to repeat; a step's cost hardly depends on its values
 _LANES_TOLD = {"dsp": LANES, "portable": (1,)}
 
 
@@ -117,7 +118,10 @@ def _count_steps(core: EmulatedCore, counter: CycleCounter, lanes: int) -> list[
     arguments = (machine.address("bw_emu_network"), machine.address("bw_emu_input"), (1 << lanes) - 1)
     rng = np.random.default_rng(lanes)
     runs = []
-    for _ in range(_STEPS):
+    taps = core.shape.taps or ((1, 1),)
+    for _ in range(max(kernel for kernel, _ in taps) - 1):  # until each lane's convolution has its samples
+        machine.call("bw_network_step", *arguments)
+    for _ in range(max(_STEPS, math.lcm(*(stride for _, stride in taps)))):
         machine.write("bw_emu_input", rng.integers(-128, 128, core.shape.channels, dtype=np.int8).tobytes())
         runs.append(counter.count("bw_network_step", *arguments))
     return runs

@@ -19,6 +19,9 @@ def bench(
     model: Annotated[
         Path | None, typer.Argument(help="A .tflite file; without one, a grid of sizes.", show_default=False)
     ] = None,
+    architectures: Annotated[
+        bool, typer.Option("--architectures", help="Recognizers with convolution, pooling, two layers, branches.")
+    ] = False,
     host: Annotated[
         bool, typer.Option("--host", help="This machine instead: the core beside tflite-micro, whole windows.")
     ] = False,
@@ -37,6 +40,9 @@ def bench(
     from ..bench.steps import measure
     from ..tflite.reader import read_model
 
+    if architectures:
+        _architectures(json)
+        return
     if model is not None:
         models = [read_model(model)]
     else:
@@ -60,6 +66,46 @@ def bench(
     if memory is not None:
         _print_footprint(out, memory)
     _print_peers(out)
+
+
+def _architectures(json: bool) -> None:
+    from rich.box import SIMPLE
+    from rich.console import Console
+    from rich.progress import track
+    from rich.table import Table
+
+    from .. import native
+    from ..bench.architectures import ARCHITECTURES, CHANNELS, HOP, WINDOW, measure_architectures
+    from ..bench.steps import CLOCK_HZ
+
+    compiler = native.m4_compilers()[-1]
+    console = Console(stderr=True)
+    shown = track(
+        measure_architectures(compiler), "counting", len(ARCHITECTURES), console=console, transient=True,
+        disable=not console.is_terminal,
+    )  # fmt: skip
+    found = list(shown)
+    if json:
+        import json as codec
+
+        typer.echo(codec.dumps({"compiler": compiler, "architectures": [each.to_json() for each in found]}))
+        return
+    out = Console()
+    out.print(
+        f"{CHANNELS} channels, windows of {WINDOW} samples, one every {HOP}, {compiler}. Cycles are the mean over "
+        f"samples, front end to decision; the dearest sample ends a window; load is of {CLOCK_HZ // 10**6} MHz.",
+        highlight=False,
+    )
+    table = Table(box=SIMPLE)
+    table.add_column("architecture")
+    for heading in ("cycles", "dearest", "load", "image", "arena"):
+        table.add_column(heading, justify="right", no_wrap=True)
+    for each in found:
+        table.add_row(
+            each.architecture.words, f"{each.cost.cycles:,.0f}", f"{each.cost.dearest:,}", f"{each.load:.2%}",
+            f"{each.image_bytes:,}", f"{each.arena_bytes:,}",
+        )  # fmt: skip
+    out.print(table)
 
 
 def _bench_host(path: Path | None, json: bool) -> None:
@@ -108,20 +154,26 @@ def _print_rows(out: Console, model: QuantModel, found: Bench) -> None:
         )  # fmt: skip
     out.print(table)
     for index, reason in enumerate(found.why_plain):
-        chosen = "packed weights: Cortex-M4 DSP kernels" if reason is None else f"portable kernels, because {reason}"
+        meets = "Cortex-M4 DSP kernels, because its weights could be packed: it meets all of their conditions"
+        chosen = meets if reason is None else f"portable kernels, because {reason}"
         out.print(f"LSTM layer {index + 1}: {chosen}", highlight=False)
 
 
 def _print_footprint(out: Console, memory: Footprint) -> None:
     core = memory.code_bytes + memory.constant_bytes
-    lines = (
+    lines = [
         f"flash: core {core:,} B (code {memory.code_bytes:,}, constants {memory.constant_bytes:,}), kernel for two "
         f"lanes {memory.lanes_code_bytes:,} B more; with all kinds of layers {memory.whole_code_bytes:,} B of code",
         f"image: {memory.image_bytes:,} B, {memory.image_bytes / memory.raw_bytes:.2f} of weights, biases and labels",
         f"RAM: arena {memory.arena_bytes:,} B, stack of bw_recognizer_push {memory.stack_bytes:,} B",
         f"dearest sample that ends a window, head included, of several inputs: {memory.window_cycles:,} cycles; "
         f"{memory.window_cycles_one_lane:,} with one lane",
-    )
+    ]
+    if memory.asleep_cycles:
+        lines.append(
+            f"motion gate: {memory.asleep_cycles:,} cycles for a sample that is slept through, "
+            f"{memory.waking_cycles:,} for the one that wakes, with what was kept of the sleep"
+        )
     for line in lines:
         out.print(line, highlight=False)
 

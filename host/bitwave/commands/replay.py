@@ -119,8 +119,8 @@ def _show(
     slept = sum(one.slept for one in told)
     asleep = f"; asleep {slept / samples:.0%} of the time" if slept else ""
     console.print(
-        f"{len(told)} recordings, {duration:.1f} s, {count} events; the core took {elapsed:.3f} s, "
-        f"{duration / max(elapsed, 1e-9):,.0f} times real time{asleep}"
+        f"{len(told)} recordings, {duration:.1f} s, {count} events; the core took {elapsed:.3f} s of one "
+        f"processor core, {duration / max(elapsed, 1e-9):,.0f} times real time{asleep}"
     )
     for name, difference in differences.items():
         console.print(f"{name}: {'the same events' if difference is None else difference}")

@@ -192,7 +192,8 @@ class EmulatedCore:
 
         Args:
             lanes: windows in flight that all take the sample.
-            steps: counted steps of random int8 samples; the cost hardly depends on the values.
+            steps: counted steps of random int8 samples, and more where strides take longer to repeat; the cost hardly
+                depends on the values.
             seed: of the samples.
         """
         machine, counter = self.machine, CycleCounter(self.machine)
@@ -200,9 +201,12 @@ class EmulatedCore:
         network, sample = machine.address("bw_emu_network"), machine.address("bw_emu_input")
         rng = np.random.default_rng(seed)
         instructions = cycles = stack = 0
-        for step in range(_WARM_UP_STEPS + steps):
+        period = math.lcm(*(stride for _, stride in self.shape.taps))  # 1 without strides
+        steps = -(-steps // period) * period
+        warm_up = max(_WARM_UP_STEPS, *(kernel for kernel, _ in self.shape.taps or ((1, 1),)))
+        for step in range(warm_up + steps):
             machine.write("bw_emu_input", rng.integers(-128, 128, self.shape.channels, dtype=np.int8).tobytes())
-            if step < _WARM_UP_STEPS:
+            if step < warm_up:
                 machine.call("bw_network_step", network, sample, (1 << lanes) - 1)
                 continue
             run = counter.count("bw_network_step", network, sample, (1 << lanes) - 1)

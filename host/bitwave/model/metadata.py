@@ -204,7 +204,7 @@ def first_fault(error: ValidationError) -> str:
     """One line for the first fault that pydantic found: where, and what."""
     fault = error.errors(include_url=False)[0]
     where = ".".join(str(part) for part in fault["loc"]) or "the whole"
-    return f"{where}: {fault['msg']}"
+    return f"{where}: {fault['msg'].removeprefix('Value error, ')}"
 
 
 def is_name(text: str) -> bool:

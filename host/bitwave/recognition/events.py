@@ -42,7 +42,7 @@ class Replayed:
 
     Attributes:
         events: their samples are rows of the recording.
-        elapsed_s: by the clock on the wall.
+        elapsed_s: of the processor, whatever else the machine does.
         slept: how many samples found the network asleep.
         rate_hz: of the samples, as they were recognised.
     """
@@ -145,9 +145,9 @@ def replay(recogniser: Recogniser, recording: Recording, metadata: Metadata) -> 
     """Recognises a recording; raises what `check_fits` does."""
     check_fits(recording, metadata)
     rate_hz = rate_of(recording)
-    begun = time.perf_counter()
+    begun = time.process_time()
     heard = [(first, recogniser(samples, rate_hz)) for first, samples in stretches(recording)]
-    elapsed = time.perf_counter() - begun
+    elapsed = time.process_time() - begun
     events = [Event(event.sample + first, event.label, event.score) for first, part in heard for event in part.events]
     return Replayed(recording, tuple(events), elapsed, sum(part.slept for _, part in heard), rate_hz)
 

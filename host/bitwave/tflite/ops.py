@@ -177,8 +177,11 @@ def read_conv(graph: Graph, operator: OperatorInfo, steps: int) -> Conv:
     if kernel.shape[3 - axis] != 1 or channels != shape[3] or not 1 <= length <= MAX_KERNEL:
         raise operator.fault(f"has weights {kernel.shape} for {shape}; one group of at most {MAX_KERNEL} steps fits")
     stride = int(operator.option(1 if axis == 2 else 2, "i"))
-    if not 1 <= stride <= MAX_STRIDE or (operator.option(4, "i", 1), operator.option(5, "i", 1)) != (1, 1):
-        raise operator.fault(f"has a stride of {stride}, or is dilated; strides of 1 to {MAX_STRIDE} fit")
+    if not 1 <= stride <= MAX_STRIDE:
+        raise operator.fault(f"has a stride of {stride}; 1 to {MAX_STRIDE} fit")
+    dilation = (operator.option(4, "i", 1), operator.option(5, "i", 1))
+    if dilation != (1, 1):
+        raise operator.fault(f"is dilated by {max(dilation)}; a kernel without gaps is needed")
     found = max(0, (steps - length) // stride + 1)
     padding = 0 if operator.option(0, "b") == VALID else max(0, (-(-steps // stride) - 1) * stride + length - steps)
     if padding or found < 1:

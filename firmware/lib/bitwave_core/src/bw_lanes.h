@@ -41,11 +41,11 @@ void bw_update_lane(const bw_network *network, uint32_t layer, uint8_t *lane);
 /* The same for two lanes, whose weights are then loaded once where the kernels can. */
 void bw_update_both(const bw_network *network, uint32_t layer, uint8_t *even, uint8_t *odd);
 
-/* A branch's convolution takes the channels that it sees of a sample; where there are lanes for whose windows it makes a
- * step now, they are returned, and what it puts out is the network's input. */
+/* A branch's convolution takes the channels that it sees of a sample; where there are lanes for whose windows it makes
+ * a step now, they are returned, and what it puts out is the network's input. */
 uint32_t bw_convolve(const bw_network *network, uint32_t index, const int8_t sample[], uint32_t lane_mask);
 
-/* The rest of a branch's step, for lanes whose first layer has made theirs; for a branch that has more than that layer. */
+/* The rest of a step, for lanes whose first layer has made theirs; for a branch that has more than that layer. */
 void bw_step_behind(const bw_network *network, uint32_t index, uint32_t lane_mask);
 
 #endif

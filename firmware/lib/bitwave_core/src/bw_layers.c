@@ -184,9 +184,9 @@ static int read_branch(bw_reader *reader, bw_model *model, bw_branch *branch) {
     branch->first_layer = model->layers;
     reader->left_out |= needs_more(branch);
     if (reader->failed || reader->left_out || branch->channels < 1 ||
-        branch->first_channel + branch->channels > model->channels || branch->layers < 1 || branch->layers > MAX_STACKED ||
-        model->layers + branch->layers > BW_MAX_LAYERS || branch->has_conv > 1 || branch->kernel < 1 ||
-        branch->kernel > BW_MAX_KERNEL || branch->stride < 1 || branch->stride > BW_MAX_STRIDE ||
+        branch->first_channel + branch->channels > model->channels || branch->layers < 1 ||
+        branch->layers > MAX_STACKED || model->layers + branch->layers > BW_MAX_LAYERS || branch->has_conv > 1 ||
+        branch->kernel < 1 || branch->kernel > BW_MAX_KERNEL || branch->stride < 1 || branch->stride > BW_MAX_STRIDE ||
         branch->kernel > model->window || (!bw_has_conv(branch) && (branch->kernel != 1 || branch->stride != 1)) ||
         (bw_is_stateful(model) && !can_be_stateful(model, branch))) {
         return 0;

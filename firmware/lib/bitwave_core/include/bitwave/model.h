@@ -18,8 +18,8 @@ extern "C" {
 #define BW_IMAGE_ABI 4
 #define BW_IMAGE_ABI_OLDEST 3 /* an image says the least that its model needs */
 
-/* What a firmware may be built without. A model that needs it is refused with BW_LEFT_OUT when it is opened, a sensor when
- * the recognizer is initialised. README.md says what each costs. Define them for all of a program's files or for none:
+/* What a firmware may be built without. A model that needs it is refused with BW_LEFT_OUT when it is opened, a sensor
+ * when the recognizer is initialised. README.md says what each costs. Define them for all of a program or for none:
  *
  *   BW_ONE_LSTM        more than one LSTM layer: branches, stacked layers
  *   BW_NO_CONVOLUTION  convolutions
@@ -149,8 +149,8 @@ typedef enum bw_pool {
     BW_POOL_ATTENTION = 2 /* a weighted sum: the softmax over the steps of one score each */
 } bw_pool;
 
-/* Some of the channels, through a convolution where there is one, and LSTM layers, to one vector per window. The image has
- * the members up to `pool_zero` as they are here. */
+/* Some of the channels, through a convolution where there is one, and LSTM layers, to one vector per window. The image
+ * has the members up to `pool_zero` as they are here. */
 typedef struct bw_branch {
     uint8_t first_channel;
     uint8_t channels;
