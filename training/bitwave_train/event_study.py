@@ -26,6 +26,7 @@ from bitwave.exchange.columns import Units, segmented
 from bitwave.exchange.stream_importer import import_continuous
 from bitwave.files import write_whole
 from bitwave.model.metadata import CountsScale
+from bitwave.recognition.calibration import Asked, calibrate
 from bitwave.recognition.event_picture import draw_calibration, draw_score
 from bitwave.recognition.event_score import Score
 from bitwave.recognition.traces import Trace
@@ -53,13 +54,14 @@ WRIST: dict[str, Any] = {
     **NETWORK, "window": 119, "hop": 10, "epochs": 30, "batch": 64,
     "augmentation": {"amplitude": 0.25, "rotation": 20.0, "speed": 0.2},
 }  # fmt: skip
-WRIST_FALSE_PER_HOUR = 1.0
+# Goals are 1 per hour and 150 ms for strangers: on the people to choose on, a decision has to do better.
+WRIST_ASKED = Asked(false_per_hour=0.5, median_delay_s=0.13)
 QUIET = ("idle", "unknown")
 # Numbers of participants, movements of everything, and movements without a gesture, each about three seconds long.
 WEARERS: dict[str, tuple[Sequence[int], int, int]] = {
     "learn": (range(1, 13), 64, 48),
     "choose": (range(21, 27), 64, 240),
-    "report": (range(41, 49), 64, 160),
+    "report": (range(61, 69), 64, 160),
 }
 
 
@@ -140,9 +142,8 @@ def uhh(root: Path, work: Path, pictures: Path, changes: dict[str, Any], say: Sa
         model = work / f"uhh-without-{who}" / "model.tflite"
         metadata = tflite.read_model(model).metadata
         assert metadata is not None
-        from bitwave.recognition.calibration import calibrate
 
-        choice = calibrate(others, metadata, UHH_FALSE_PER_HOUR)
+        choice = calibrate(others, metadata, Asked(UHH_FALSE_PER_HOUR))
         write_decision(model, model, choice.chosen.decision)
         check_core(model, own)
         score = score_with(own, choice.chosen.decision)
@@ -177,13 +178,13 @@ def wrist(work: Path, pictures: Path, changes: dict[str, Any], say: Say) -> dict
     calibrators, strangers = ([f"p{seed:02d}" for seed in WEARERS[name][0]] for name in ("choose", "report"))
     both = [stream for name in ("choose", "report") for stream in load_streams(work / "wrist" / name)]
     heard = hear_model(model, both)
-    found = calibrate_one(heard, calibrators, WRIST_FALSE_PER_HOUR)
+    found = calibrate_one(heard, calibrators, WRIST_ASKED)
     decision = found.choice.chosen.decision
     write_decision(model, model, decision)
     told = [trace for trace in heard.traces if trace.stream.recording.participant in strangers]
     check_core(model, told)
     score = score_with(told, decision)
-    draw_calibration(pictures / "wrist-calibration.png", found.choice, WRIST_FALSE_PER_HOUR, found.reported)
+    draw_calibration(pictures / "wrist-calibration.png", found.choice, WRIST_ASKED.false_per_hour, found.reported)
     draw_score(pictures / "wrist.png", score, "the virtual wrist, people whom nothing was trained or chosen on")
     quiet_s = sum(t.stream.recording.duration_s for t in told if t.stream.recording.session == "s02")
     return {
