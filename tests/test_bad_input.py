@@ -41,6 +41,10 @@ def unknown_key(data: Path) -> None:
     (data.parent / "train.toml").write_text("epochs = 3\n[augmentation]\nrotatoin = 3\n")
 
 
+def stateful(data: Path) -> None:
+    (data.parent / "train.toml").write_text("streaming = 'stateful'\npool = 'last'\n")
+
+
 NOBODY = "postgresql://tuner:secret@127.0.0.1:1/none"
 CASES: list[tuple[str, Callable[[], Dataset], Callable[[Path], None] | None, tuple[str, ...], int, str]] = [
     (
@@ -61,6 +65,7 @@ CASES: list[tuple[str, Callable[[], Dataset], Callable[[Path], None] | None, tup
     ("tune", good, with_nan, (), RecordingError.exit_code, "'nan'"),
     ("train", good, unknown_key, ("--config",), UsageError.exit_code, "augmentation.rotatoin; there is rotation"),
     ("tune", good, unknown_key, ("--config",), UsageError.exit_code, "augmentation.rotatoin; there is rotation"),
+    ("tune", good, stateful, ("--config",), UsageError.exit_code, "leave streaming = stateful away"),
     ("tune", good, None, ("--trials", "2", "--max-ram", "9"), OverBudget.exit_code, "no candidate of 2"),
     ("tune", good, None, ("--max-cycles", "-1"), UsageError.exit_code, "max-cycles"),
     ("tune", good, None, ("--storage", NOBODY), StorageUnavailable.exit_code, "start it and give the same command"),

@@ -103,6 +103,15 @@ def test_a_dry_run_writes_nothing(data: Path, model: Path, capsys: pytest.Captur
     assert "Nothing was written" in capsys.readouterr().out and model.read_bytes() == before
 
 
+def test_another_rate_is_said(data: Path, model: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    network = tflite.read_model(model)
+    assert network.metadata is not None
+    faster = network.metadata.model_copy(update={"rate_hz": 44.0})
+    model.write_bytes(tflite_build.write(dataclasses.replace(network, metadata=faster)))
+    assert command("evaluate", str(model), "--events", "--streams", str(data)) == 0
+    assert "3 recordings of 40 Hz are resampled to the model's 44 Hz" in capsys.readouterr().err
+
+
 @pytest.mark.parametrize(
     ("words", "message"),
     [

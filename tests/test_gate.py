@@ -59,13 +59,11 @@ def by_definition(gate: Gate, raw: Int16Array) -> tuple[list[bool], list[list[in
             reference = row
         at_rest = 0 if moves else at_rest + 1
         told.append(at_rest > gate.still)
-        if told[-1]:
-            ring = [*ring, index][-gate.preroll :] if gate.preroll else []
-            continue
-        if index and told[-2]:
+        if index and told[-2] and not told[-1]:
             fed.append(ring)
-            ring = []
-        fed[-1].append(index)
+        if not told[-1]:
+            fed[-1].append(index)
+        ring = [*ring, index][-gate.preroll :] if gate.preroll else []
     return told, fed
 
 

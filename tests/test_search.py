@@ -10,9 +10,9 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from bitwave import synth
-from bitwave.model.metadata import Decision
+from bitwave.model.metadata import Decision, Gate
 from bitwave.model.quantmodel import QuantModel
-from bitwave.recognition.calibration import THRESHOLDS, calibrate
+from bitwave.recognition.calibration import THRESHOLDS, Asked, calibrate
 from bitwave.recognition.event_score import Score, score
 from bitwave.recognition.search import Search, Settings
 from bitwave.recognition.traces import BREAK, Said, Trace, Tracer
@@ -85,16 +85,20 @@ def test_each_setting_is_decided_and_scored_as_if_alone(
         told = [int(getattr(outcome, kind)[index]) for kind in ("hits", "repeated", "wrong", "false", "events")]
         assert told == [alone.hits, alone.repeated, alone.wrong, alone.false, alone.events]
         assert (outcome.gestures, outcome.background_s) == (alone.gestures, pytest.approx(alone.background_s))
+        assert outcome.median_delay_s[index] == pytest.approx(alone.median_delay_s or 0.0)
         assert outcome.f1[index] == pytest.approx(alone.f1 or 0.0)
         assert outcome.false_per_hour[index] == pytest.approx(alone.false_per_hour or 0.0)
 
 
-def network(decision: Decision | None = None) -> QuantModel:
+GATE = Gate(thresholds=(300,) * 6, still=30, preroll=11)
+
+
+def network(decision: Decision | None = None, gate: Gate | None = None) -> QuantModel:
     """A random model with the made-up labels that fires now and then on the virtual wrist."""
     made = random_model(3, steps=20, channels=6, hidden=(7,), dense=(4,), metadata=True, hop=HOP, drive=6.0)
     assert made.metadata is not None
     chosen = decision or Decision(thresholds=(0, 0, 0, 0), hold=2, refractory=40, fires=FIRES)
-    metadata = made.metadata.model_copy(update={"rate_hz": 119.0, "labels": LABELS, "decision": chosen})
+    metadata = made.metadata.model_copy(update={"rate_hz": 119.0, "labels": LABELS, "decision": chosen, "gate": gate})
     return dataclasses.replace(made, metadata=metadata)
 
 
@@ -109,9 +113,12 @@ def recorded(participant: str = "p01", seed: int = 1, rate_hz: float = 119.0, ga
 
 @pytest.mark.parametrize("rate_hz", [119.0, 99.84])
 @pytest.mark.parametrize("smoothing", [0, 2])
-def test_the_core_says_the_same_events(smoothing: int, rate_hz: float) -> None:
+@pytest.mark.parametrize("gate", [None, GATE], ids=["awake", "gate"])
+def test_the_core_says_the_same_events(smoothing: int, rate_hz: float, gate: Gate | None) -> None:
     stream = recorded(rate_hz=rate_hz)
-    searched = Search([Tracer(network()).trace(stream)], FIRES)
+    traced = Tracer(network(gate=gate)).trace(stream)
+    assert (int(traced.fresh.sum()) > 5) == (gate is not None)  # the board rests between movements
+    searched = Search([traced], FIRES)
     count = 0
     for thresholds, margin, hold, refractory in (
         ((0, 0, 0, 0), 0, 1, 0),
@@ -121,7 +128,7 @@ def test_the_core_says_the_same_events(smoothing: int, rate_hz: float) -> None:
         decision = Decision(
             smoothing=smoothing, thresholds=thresholds, margin=margin, hold=hold, refractory=refractory, fires=FIRES
         )
-        told = Tracer(network(decision)).trace(stream).events
+        told = Tracer(network(decision, gate)).trace(stream).events
         assert tuple(searched.events(decision)[0]) == told
         count += len(told)
     assert count > 20
@@ -138,8 +145,11 @@ def test_a_choice_keeps_to_what_was_asked_and_is_the_best_of_the_grid() -> None:
     traces = [made_up(seed, 400) for seed in range(4)]
     metadata = network().metadata
     assert metadata is not None
-    free = calibrate(traces, metadata, 1e9)
-    strict = calibrate(traces, metadata, 200.0)
+    free = calibrate(traces, metadata, Asked(1e9))
+    quick = calibrate(traces, metadata, Asked(1e9, -0.1))
+    assert quick.is_met and quick.chosen.median_delay_s <= -0.1 < free.chosen.median_delay_s
+    assert not calibrate(traces, metadata, Asked(1e9, -99.0)).is_met
+    strict = calibrate(traces, metadata, Asked(200.0))
     assert strict.is_met and strict.chosen.false_per_hour <= 200.0 < free.chosen.false_per_hour
     assert strict.chosen.f1 <= free.chosen.f1
     for one, other in zip(free.curve, free.curve[1:], strict=False):
@@ -162,7 +172,9 @@ def test_a_choice_keeps_to_what_was_asked_and_is_the_best_of_the_grid() -> None:
             found = search.run(others)
             allowed = found.false_per_hour <= (200.0 if choice is strict else 1e9)
             assert found.f1[allowed].max() <= choice.chosen.f1
-    silent = calibrate([dataclasses.replace(trace, scores=trace.scores * 0 + 255) for trace in traces], metadata, 0.0)
+    silent = calibrate(
+        [dataclasses.replace(trace, scores=trace.scores * 0 + 255) for trace in traces], metadata, Asked(0.0)
+    )
     assert silent.is_met or silent.chosen.false_per_hour > 0
 
 

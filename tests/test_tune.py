@@ -6,6 +6,7 @@ import json
 import subprocess
 import sys
 import tempfile
+from collections.abc import Callable
 from importlib.metadata import EntryPoint
 from pathlib import Path
 
@@ -13,6 +14,8 @@ import pytest
 
 from bitwave import cli
 from bitwave.errors import OverBudget, StorageUnavailable, UsageError
+from bitwave.recordings.dataset import Dataset
+from bitwave_train.settings import RunConfig
 from postgres import server
 from support import need
 from training_data import dataset, write_dataset
@@ -58,7 +61,7 @@ def test_a_study_persists_resumes_and_picks(tmp_path: Path, capsys: pytest.Captu
     first = capsys.readouterr()
     assert json.loads(first.out)["finished"] == 2
     assert "trial 0: macro F1" in first.err and "million cycles per second" in first.err
-    assert tune(*start, "--trials", 2, "--pick", "cheap", "--json") == 0
+    assert tune(*start, "--trials", 2, "--jobs", 2, "--pick", "cheap", "--json") == 0
     again = capsys.readouterr()
     assert json.loads(again.out) == json.loads(first.out) and "trial" not in again.err
     assert (study / "front.png").read_bytes().startswith(b"\x89PNG")
@@ -66,12 +69,77 @@ def test_a_study_persists_resumes_and_picks(tmp_path: Path, capsys: pytest.Captu
     words = ("--config", study / "picked.toml", "--epochs", 2)
     assert tune("train", data, "--run", tmp_path / "run", *words) == 0
     assert tune(*start, "--trials", 2, "--pick", "9") == UsageError.exit_code
+    assert tune(*start[:-1], 3, "--trials", 9) == UsageError.exit_code  # other epochs
+    assert "begun with other data or options: give another --name" in " ".join(capsys.readouterr().err.split())
     # Nothing fits into 100 bytes, and nothing is trained to find that out.
     assert tune(*start, "--name", "tight", "--trials", 2, "--max-image", 100) == OverBudget.exit_code
     assert "no candidate of 2 was within the budget (the last: image bytes" in " ".join(capsys.readouterr().err.split())
     assert tune(*start, "--single", "--trials", 3) == UsageError.exit_code
     assert "give another --name" in " ".join(capsys.readouterr().err.split())
     assert tune(*start, "--single", "--name", "single", "--trials", 1) == 0
+
+
+def without_training(
+    monkeypatch: pytest.MonkeyPatch, scores: Callable[[int, Callable[[int, float], object]], float]
+) -> None:
+    """Costs that fall with the units of the LSTM; scores of the first, second, ... candidate that would be trained."""
+    from bitwave_train import tune as tuning
+    from bitwave_train.cost import Cost
+
+    trained: list[int] = []
+
+    def score(data: Dataset, config: RunConfig, each: Callable[[int, float], object]) -> float:
+        trained.append(len(trained))
+        return scores(trained[-1], each)
+
+    def predict(config: RunConfig) -> Cost:
+        return Cost(*(1000 * (60 - config.settings.hidden[0]),) * 3)
+
+    monkeypatch.setattr(tuning, "predict", predict)
+    monkeypatch.setattr(tuning, "score", score)
+
+
+def test_pruning_and_hopeless_candidates(
+    tmp_path: Path, capsys: pytest.CaptureFixture[str], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    need("tensorflow", "keras", "optuna", "matplotlib")
+    data = write_dataset(tmp_path / "data", dataset(count=4))
+
+    def worse_and_worse(number: int, each: Callable[[int, float], object]) -> float:
+        for fold in range(2):
+            each(fold, 1 / (number + 2))
+        return 1 / (number + 2)
+
+    without_training(monkeypatch, worse_and_worse)
+    assert tune("tune", data, "--study", tmp_path / "single", "--folds", 2, "--single", "--trials", 12) == 0
+    lines = capsys.readouterr().err.splitlines()
+    assert [line for line in lines if "stopped early" in line] == [f"trial {n}: stopped early" for n in range(8, 12)]
+
+    # The start makes no mistake: whatever costs more or the same cannot be better, and is not trained.
+    without_training(monkeypatch, lambda number, each: 1.0 if number == 0 else 0.5)
+    assert tune("tune", data, "--study", tmp_path / "many", "--folds", 2, "--trials", 12, "--json") == 0
+    told = capsys.readouterr()
+    dropped = [line for line in told.err.splitlines() if "trial 0 costs no more and made no mistake" in line]
+    assert len(dropped) == 11
+    front = json.loads(told.out)["front"]
+    assert [(row["trial"], row["cycles_per_second"]) for row in front] == [(0, 12_000)]
+
+
+def test_a_front_and_the_choices_from_it() -> None:
+    need("optuna")
+    from bitwave_train.cost import Cost
+    from bitwave_train.options import Options
+    from bitwave_train.pareto import Candidate, front, pick
+
+    def candidate(number: int, score: float, cycles: float, ram: int = 5) -> Candidate:
+        return Candidate(number, score, Cost(10, ram, cycles), Options())
+
+    found = [candidate(4, 0.95, 90.0), candidate(0, 0.945, 80.0), candidate(1, 0.941, 85.0), candidate(3, 0.9, 40.0),
+             candidate(2, 0.89, 41.0, ram=4)]  # fmt: skip
+    assert [c.number for c in front(found)] == [4, 0, 3, 2]  # 2 has less RAM than any other
+    assert [pick(found, word).number for word in ("best", "cheap", "half", "1")] == [4, 0, 3, 1]
+    with pytest.raises(UsageError, match="at most half the cycles"):
+        pick(found[:3], "half")
 
 
 def test_a_storage_that_is_not_there(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:

@@ -72,6 +72,7 @@ def _of_part(config: RunConfig, part: Part, dataset: Dataset, say: Callable[[str
         except ValidationError as error:
             raise RecordingError(f"{path}: {first_fault(error)}; remove it to train them again") from error
     history = part.history()
+    config = config.model_copy(update={"window": config.view, "heard": 0})  # a stateful model's window is a hop long
     train, validation, test = (
         [take for take in dataset.recordings if take.name in names]
         for names in (set(history.train), set(history.validation), set(history.test))

@@ -16,7 +16,7 @@ from bitwave import tflite
 from bitwave.errors import ModelError, ParityMismatch, UsageError
 from bitwave.files import write_whole
 from bitwave.model.metadata import Decision
-from bitwave.recognition.calibration import Choice, Point, calibrate
+from bitwave.recognition.calibration import Asked, Choice, Point, calibrate
 from bitwave.recognition.event_score import Score
 from bitwave.recognition.search import Search
 from bitwave.recognition.traces import Trace, Tracer
@@ -53,7 +53,7 @@ class Calibrated:
         }
 
 
-def calibrate_one(heard: Heard, on: Sequence[str], false_per_hour: float) -> Calibrated:
+def calibrate_one(heard: Heard, on: Sequence[str], asked: Asked) -> Calibrated:
     """Chooses on the participants `on`, reports on the others; writes nothing.
 
     Raises:
@@ -70,10 +70,10 @@ def calibrate_one(heard: Heard, on: Sequence[str], false_per_hour: float) -> Cal
     others = [trace for trace in heard.traces if _who(trace) not in on]
     if not others:
         raise UsageError("every participant is one to choose on: leave somebody to report, or the figure would flatter")
-    return _calibrated(heard, [trace for trace in heard.traces if _who(trace) in on], others, false_per_hour)
+    return _calibrated(heard, [trace for trace in heard.traces if _who(trace) in on], others, asked)
 
 
-def calibrate_run(run: Run, heard: Sequence[Heard], false_per_hour: float) -> list[Calibrated]:
+def calibrate_run(run: Run, heard: Sequence[Heard], asked: Asked) -> list[Calibrated]:
     """Each fold's model on the traces of the others, and the deployable one on all; writes nothing.
 
     Raises:
@@ -87,22 +87,20 @@ def calibrate_run(run: Run, heard: Sequence[Heard], false_per_hour: float) -> li
         for one in of_seed:
             others = [trace for other in of_seed if other is not one for trace in other.traces]
             others = [trace for trace in others if _who(trace) not in one.participants]
-            found.append(_calibrated(one, others, one.traces, false_per_hour))
+            found.append(_calibrated(one, others, one.traces, asked))
     deployable = run.deployable.tflite
     if all(one.model != deployable for one in found):
         first = min(one.seed for one in heard)
         everyone = [trace for one in heard if one.seed == first for trace in one.traces]
-        found.append(_calibrated(Heard(deployable, first, ()), everyone, (), false_per_hour))
+        found.append(_calibrated(Heard(deployable, first, ()), everyone, (), asked))
     return found
 
 
-def _calibrated(
-    heard: Heard, choose_on: Sequence[Trace], report_on: Sequence[Trace], false_per_hour: float
-) -> Calibrated:
+def _calibrated(heard: Heard, choose_on: Sequence[Trace], report_on: Sequence[Trace], asked: Asked) -> Calibrated:
     metadata = tflite.read_model(heard.model).metadata
     if metadata is None:
         raise ModelError(f"{heard.model} has no bitwave metadata: export it with --labels first")
-    choice = calibrate(choose_on, metadata, false_per_hour)
+    choice = calibrate(choose_on, metadata, asked)
     people = tuple(sorted({_who(trace) for trace in choose_on}))
     return Calibrated(heard.model, heard.seed, choice, people, score_with(report_on, choice.chosen.decision))
 

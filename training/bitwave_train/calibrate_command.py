@@ -19,6 +19,9 @@ def calibrate(
     run: Annotated[Path, typer.Argument(help="Folder of a run with --folds, or a .tflite with bitwave metadata.")],
     streams: Annotated[Path | None, typer.Option(help="Continuous recordings with named segments.")] = None,
     false_activations_per_hour: Annotated[float, typer.Option(min=0, help="At most this many.")] = 1.0,
+    median_delay_ms: Annotated[
+        float | None, typer.Option(help="From a gesture's end to its event, at most; default: as it comes.")
+    ] = None,
     on: Annotated[
         list[str] | None, typer.Option(help="Of one model: choose on this participant, report on others; repeatable.")
     ] = None,
@@ -29,10 +32,12 @@ def calibrate(
 ) -> None:
     """Choose thresholds, margin, hold and refractory time on people whom the model never saw, report on others."""
     import json
+    import math
 
     from rich.console import Console
 
     from bitwave.errors import UsageError
+    from bitwave.recognition.calibration import Asked
     from bitwave.recognition.event_picture import draw_calibration
     from bitwave.recordings.streams import load_streams
 
@@ -40,6 +45,7 @@ def calibrate(
     from . import unseen
     from .settings import open_run
 
+    asked = Asked(false_activations_per_hour, math.inf if median_delay_ms is None else median_delay_ms / 1000.0)
     console = Console(stderr=as_json, markup=False)  # a path may hold brackets
     if run.is_file():
         if streams is None:
@@ -48,16 +54,18 @@ def calibrate(
     else:
         opened = open_run(run)
         heard = unseen.hear_run(opened, load_streams(streams or Path(opened.config.dataset)))
+    for note in unseen.notes(heard):
+        typer.echo(note, err=True)
     if run.is_file() or on:
         if len(heard) != 1:
             raise UsageError(
                 "--on goes with one model: a run with folds chooses for each on the participants of others"
             )
-        found = [calibration.calibrate_one(heard[0], on or [], false_activations_per_hour)]
+        found = [calibration.calibrate_one(heard[0], on or [], asked)]
     else:
         if out is not None:
             raise UsageError("--out goes with one model: those of a run get their decisions where they are")
-        found = calibration.calibrate_run(opened, heard, false_activations_per_hour)
+        found = calibration.calibrate_run(opened, heard, asked)
     if not dry_run:
         for one in found:
             target = out or one.model
@@ -84,6 +92,7 @@ def _json(one: Calibrated, target: Path) -> dict[str, object]:
             "recall": chosen.recall,
             "f1": chosen.f1,
             "false_per_hour": chosen.false_per_hour,
+            "median_delay_s": chosen.median_delay_s,
             "is_met": one.choice.is_met,
         },
         "decision": chosen.decision.model_dump(mode="json"),
@@ -115,8 +124,8 @@ def _show(console: Console, found: Sequence[Calibrated], asked: float, dry_run: 
     for one in found:
         if not one.choice.is_met:
             console.print(
-                f"{one.model}: no decision keeps to {asked:g} false activations per hour on the calibration streams; "
-                "the one with the fewest was taken: record more of idle and of other movements, and train on them"
+                f"{one.model}: no decision keeps to {asked:g} false activations per hour, and to the delay, on the "
+                "calibration streams; the nearest one was taken: train on more of idle and of other movements"
             )
     total = sum((one.score for one in found), Score())
     if total.participants:

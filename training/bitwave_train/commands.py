@@ -141,6 +141,8 @@ def _evaluate_events(path: Path, streams: Path | None, picture: Path | None, as_
     else:
         opened = open_run(path)
         heard = unseen.hear_run(opened, load_streams(streams or Path(opened.config.dataset)))
+    for note in unseen.notes(heard):
+        typer.echo(note, err=True)
     found = unseen.scores(heard)
     total = sum(found.values(), Score())
     if picture is not None:

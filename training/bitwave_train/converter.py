@@ -61,7 +61,7 @@ def _of_part(config: RunConfig, part: Part, dataset: Dataset, say: Callable[[str
     say(f"{history.name}: TensorFlow's converter")
     known = {*history.train, *history.validation}
     seen, held_out = (
-        windows([take for take in dataset.recordings if take.name in names], config.labels, config.window, config.hop)
+        windows([take for take in dataset.recordings if take.name in names], config.labels, config.view, config.hop)
         for names in (known, set(history.test))
     )
     source = load(part.keras)

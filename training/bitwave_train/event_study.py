@@ -13,6 +13,7 @@ from __future__ import annotations
 
 import argparse
 import json
+import shutil
 import sys
 from collections.abc import Callable, Sequence
 from pathlib import Path
@@ -25,6 +26,7 @@ from bitwave.exchange.columns import Units, segmented
 from bitwave.exchange.stream_importer import import_continuous
 from bitwave.files import write_whole
 from bitwave.model.metadata import CountsScale
+from bitwave.recognition.calibration import Asked, calibrate
 from bitwave.recognition.event_picture import draw_calibration, draw_score
 from bitwave.recognition.event_score import Score
 from bitwave.recognition.traces import Trace
@@ -52,14 +54,25 @@ WRIST: dict[str, Any] = {
     **NETWORK, "window": 119, "hop": 10, "epochs": 30, "batch": 64,
     "augmentation": {"amplitude": 0.25, "rotation": 20.0, "speed": 0.2},
 }  # fmt: skip
-WRIST_FALSE_PER_HOUR = 1.0
+# Goals are 1 per hour and 150 ms for strangers: on the people to choose on, a decision has to do better.
+WRIST_ASKED = Asked(false_per_hour=0.5, median_delay_s=0.13)
 QUIET = ("idle", "unknown")
 # Numbers of participants, movements of everything, and movements without a gesture, each about three seconds long.
 WEARERS: dict[str, tuple[Sequence[int], int, int]] = {
     "learn": (range(1, 13), 64, 48),
     "choose": (range(21, 27), 64, 240),
-    "report": (range(41, 49), 64, 160),
+    "report": (range(61, 69), 64, 160),
 }
+
+
+def whole(folder: Path, make: Callable[[Path], object]) -> None:
+    """Makes a folder once; what was cut off half-way is made anew."""
+    if folder.is_dir():
+        return
+    beside = folder.with_name(f".{folder.name}.part")
+    shutil.rmtree(beside, ignore_errors=True)
+    make(beside)
+    beside.rename(folder)
 
 
 def bring_uhh(root: Path, out: Path) -> None:
@@ -107,8 +120,7 @@ def uhh(root: Path, work: Path, pictures: Path, changes: dict[str, Any], say: Sa
     from .calibrate import Calibrated, check_core, score_with, write_decision
     from .unseen import hear_model
 
-    if not (work / "uhh").is_dir():
-        bring_uhh(root, work / "uhh")
+    whole(work / "uhh", lambda out: bring_uhh(root, out))
     streams = load_streams(work / "uhh")
     people = sorted({stream.recording.participant for stream in streams})
     traced: dict[tuple[frozenset[str], str], tuple[Trace, ...]] = {}
@@ -123,16 +135,15 @@ def uhh(root: Path, work: Path, pictures: Path, changes: dict[str, Any], say: Sa
         return traced[unseen, who]
 
     parts: dict[str, Any] = {}
-    total = Score()
+    total, within = Score(), Score()
     for who in people:
         others = [trace for one in people if one != who for trace in heard(frozenset((who, one)), one)]
         own = heard(frozenset((who,)), who)
         model = work / f"uhh-without-{who}" / "model.tflite"
         metadata = tflite.read_model(model).metadata
         assert metadata is not None
-        from bitwave.recognition.calibration import calibrate
 
-        choice = calibrate(others, metadata, UHH_FALSE_PER_HOUR)
+        choice = calibrate(others, metadata, Asked(UHH_FALSE_PER_HOUR))
         write_decision(model, model, choice.chosen.decision)
         check_core(model, own)
         score = score_with(own, choice.chosen.decision)
@@ -141,8 +152,17 @@ def uhh(root: Path, work: Path, pictures: Path, changes: dict[str, Any], say: Sa
         parts[who] = {"decision": choice.chosen.decision.model_dump(mode="json"), **score.summary()}
         say(f"uhh, {who}: F1 {score.total.f1:.3f}, chosen at {choice.chosen.f1:.3f}")
         total += score
+        for trace in hear_model(model, [trace.stream for trace in own]).traces:
+            rows = len(trace.stream.recording.samples)
+            within += trace.score([said for said in trace.events if said.sample < rows])
     draw_score(pictures / "uhh.png", total, "uhh-imu-gestures, each participant by a model and a decision of others")
-    return {"parts": parts, **total.summary(), "board": _board(work / f"uhh-without-{people[0]}" / "model.tflite")}
+    # Most of these recordings end before an event of their last gesture has had its half second.
+    return {
+        "parts": parts,
+        **total.summary(),
+        "within_recordings": within.total.summary(),
+        "board": _board(work / f"uhh-without-{people[0]}" / "model.tflite"),
+    }
 
 
 def wrist(work: Path, pictures: Path, changes: dict[str, Any], say: Say) -> dict[str, Any]:
@@ -150,22 +170,21 @@ def wrist(work: Path, pictures: Path, changes: dict[str, Any], say: Say) -> dict
     from .calibrate import calibrate_one, check_core, score_with, write_decision
     from .unseen import hear_model
 
-    for name, worn in WEARERS.items():
-        if not (work / "wrist" / name).is_dir():
-            wear(work / "wrist" / name, *worn)
+    for name in WEARERS:
+        whole(work / "wrist" / name, lambda out, name=name: wear(out, *WEARERS[name]))  # type: ignore[misc]
     data = work / "wrist" / "learn"
     run = trained(load_streams(data), data, work / "wrist-run", read_options(None, {**WRIST, **changes}), say)
     model = run.deployable.tflite
     calibrators, strangers = ([f"p{seed:02d}" for seed in WEARERS[name][0]] for name in ("choose", "report"))
     both = [stream for name in ("choose", "report") for stream in load_streams(work / "wrist" / name)]
     heard = hear_model(model, both)
-    found = calibrate_one(heard, calibrators, WRIST_FALSE_PER_HOUR)
+    found = calibrate_one(heard, calibrators, WRIST_ASKED)
     decision = found.choice.chosen.decision
     write_decision(model, model, decision)
     told = [trace for trace in heard.traces if trace.stream.recording.participant in strangers]
     check_core(model, told)
     score = score_with(told, decision)
-    draw_calibration(pictures / "wrist-calibration.png", found.choice, WRIST_FALSE_PER_HOUR, found.reported)
+    draw_calibration(pictures / "wrist-calibration.png", found.choice, WRIST_ASKED.false_per_hour, found.reported)
     draw_score(pictures / "wrist.png", score, "the virtual wrist, people whom nothing was trained or chosen on")
     quiet_s = sum(t.stream.recording.duration_s for t in told if t.stream.recording.session == "s02")
     return {

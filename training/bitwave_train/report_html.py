@@ -102,7 +102,7 @@ def _company(details: Sequence[Detail]) -> str:
         (escape(name), _spread([s.accuracy for s in scores]), _spread([s.macro_f1 for s in scores]), weights)
         for name, scores, weights in rivals([d.comparison for d in details])
     ]
-    return "<p>Honest company, trained and tested on the same recordings, in floats:</p>" + _rows(
+    return "<p>Honest company, trained and tested on the same recordings; the others work on floats:</p>" + _rows(
         ("classifier", "accuracy", "macro F1", "weights"), rows
     )
 

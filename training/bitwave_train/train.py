@@ -86,7 +86,7 @@ def plan(
         rate_hz=dataset.rate_hz,
         counts=dataset.counts,
         window=window,
-        hop=hop or _usual_hop(window, settings),
+        hop=hop or usual_hop(window, settings),
         heard=window + hop * max(0, (seen - window) // hop) if settings.is_stateful and hop else 0,
         split=split or Split(),
         seeds=seeds,
@@ -116,7 +116,8 @@ def _stateful_window(rate_hz: float, settings: Settings, window: int | None, hop
     return hop + overlap, hop
 
 
-def _usual_hop(window: int, settings: Settings) -> int:
+def usual_hop(window: int, settings: Settings) -> int:
+    """A fifth of the window, in whole steps of a strided convolution."""
     stride = settings.conv_stride if settings.conv_filters else 1
     return min(stride * max(1, round(window / 5 / stride)), window)
 

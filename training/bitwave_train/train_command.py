@@ -58,6 +58,8 @@ def train(
     resume: Annotated[bool, typer.Option("--resume", help="Keep the models that are done, train the others.")] = False,
 ) -> None:
     """Train an LSTM on recordings; with --folds also one per fold, to know how good it is."""
+    from bitwave.recordings.windowing import BACKGROUND
+
     from . import stream_plan
     from . import train as training
     from .options import read_options
@@ -107,6 +109,11 @@ def train(
         },
     )
     recordings, planned = stream_plan.prepared(data, options)
+    if not BACKGROUND & set(planned.labels):
+        typer.echo(
+            f"{data} has no idle and no unknown: a model that never saw other movements fires at them; record some",
+            err=True,
+        )
     with TrainingProgress(planned) as progress:
         training.train(recordings, planned, run, replace, progress.report, resume)
     typer.echo(f"{run}: trained; next: bitwave quantize {run}")

@@ -278,7 +278,12 @@ def of_trials(given: Options, folds: int, epochs: int) -> Options:
         given: options of a training run.
         folds: where those have none; whom they hold out is for the command to leave away.
         epochs: at most.
+
+    Raises:
+        UsageError: the run is to carry states on, which has neither windows nor pooling to search.
     """
+    if given.settings.is_stateful:
+        raise UsageError("bitwave tune searches windows in lanes: leave streaming = stateful away")
     settings = given.settings.model_copy(update={"epochs": min(epochs, given.settings.epochs)})
     held = {} if given.folds else {"folds": folds, "hold_out": ()}
     return given.model_copy(update={**held, "seeds": 1, "settings": settings})

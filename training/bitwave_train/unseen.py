@@ -2,13 +2,16 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
-from dataclasses import dataclass
+from collections import Counter
+from collections.abc import Iterable, Sequence
+from dataclasses import dataclass, replace
 from pathlib import Path
 
 from bitwave import tflite
 from bitwave.errors import UsageError
+from bitwave.model.metadata import is_resampled
 from bitwave.recognition.event_score import Score
+from bitwave.recognition.events import rate_of
 from bitwave.recognition.traces import Trace, Tracer
 from bitwave.recordings.recording import split_name
 from bitwave.recordings.streams import Stream
@@ -24,11 +27,13 @@ class Heard:
         model: its .tflite.
         seed: that it was trained from.
         traces: of their streams.
+        notes: what a person should know about them, one line each.
     """
 
     model: Path
     seed: int
     traces: tuple[Trace, ...]
+    notes: tuple[str, ...] = ()
 
     @property
     def participants(self) -> tuple[str, ...]:
@@ -39,7 +44,15 @@ class Heard:
 def hear_model(path: Path, streams: Sequence[Stream]) -> Heard:
     """All streams by one model; whether it saw these people is for the caller to know."""
     tracer = Tracer(tflite.read_model(path))
-    return Heard(path, 0, tuple(tracer.trace(stream) for stream in streams))
+    traces = tuple(tracer.trace(stream) for stream in streams)
+    model_rate = tracer.metadata.rate_hz
+    rates = Counter(rate_of(stream.recording) for stream in streams)
+    notes = tuple(
+        f"{count} recordings of {rate:g} Hz are resampled to the model's {model_rate:g} Hz"
+        for rate, count in sorted(rates.items())
+        if is_resampled(rate, model_rate)
+    )
+    return Heard(path, 0, traces, notes)
 
 
 def hear_run(run: Run, streams: Sequence[Stream]) -> list[Heard]:
@@ -72,7 +85,7 @@ def hear_run(run: Run, streams: Sequence[Stream]) -> list[Heard]:
         if not part.tflite.exists():
             raise UsageError(f"{part.tflite} is missing: run bitwave quantize {run.folder} first")
         heard = hear_model(part.tflite, [stream for stream in streams if stream.recording.participant in people])
-        found.append(Heard(heard.model, part.history().seed, heard.traces))
+        found.append(replace(heard, seed=part.history().seed))
     return found
 
 
@@ -96,3 +109,8 @@ def scores(heard: Sequence[Heard]) -> dict[int, Score]:
     for one in heard:
         found[one.seed] = sum((trace.score() for trace in one.traces), found.get(one.seed, Score()))
     return found
+
+
+def notes(heard: Iterable[Heard]) -> list[str]:
+    """Every note once."""
+    return list(dict.fromkeys(note for one in heard for note in one.notes))

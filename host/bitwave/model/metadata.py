@@ -45,8 +45,8 @@ with a reference r and a count of samples, both 0 after a reset::
     asleep  = at_rest > still
 
 A sample that is slept through is not fed to the network. Before the sample that wakes it, all is as after a reset but
-for ``wait``, which goes on becoming less; then the stream begins anew with the last ``preroll`` samples of those slept
-through, or as many as there were. As ``still`` is a window at least, every window that saw a movement has ended before
+for ``wait``, which goes on becoming less; then the stream begins anew with the last ``preroll`` samples before that
+one, slept through or not. As ``still`` is a window at least, every window that saw a movement has ended before
 the network sleeps; as ``preroll`` is less than a window, none ends before the sample that wakes it.
 """
 

@@ -1,16 +1,18 @@
 """Choosing a decision: recall against false activations per hour on calibration participants.
 
-Of all decisions with at most the false activations per hour that were asked for, the best one is taken. What is best
+Of all decisions with at most the false activations per hour, and at most the median delay behind a gesture's end, that
+were asked for, the best one is taken. What is best
 must hold for people who are not there: the worth of a decision is the mean of the calibration participants' F1 of
 events, and of the lowest among them, ``(mean + min) / 2``. First comes a grid over one threshold for all classes,
 smoothing, margin, hold and refractory time, where neighbours in threshold count too, since a peak of one alone is luck;
 then the thresholds go their own ways, class by class, as long as that gains. Where several do equally well, the middle
-one stands farthest from where it would be worse. Where none does as asked, the one with the fewest false activations is
-taken, and the choice says so.
+of the longest row of thresholds stands farthest from where it would be worse. Where none does as asked, the one that is
+nearest to it is taken, and the choice says so.
 """
 
 from __future__ import annotations
 
+import math
 from collections.abc import Sequence
 from dataclasses import dataclass
 
@@ -42,6 +44,20 @@ class Point:
     recall: float
     f1: float
     false_per_hour: float
+    median_delay_s: float = 0.0
+
+
+@dataclass(frozen=True)
+class Asked:
+    """What a decision has to keep to on the calibration streams.
+
+    Attributes:
+        false_per_hour: false activations, at most.
+        median_delay_s: from a gesture's end to its event, at most.
+    """
+
+    false_per_hour: float
+    median_delay_s: float = math.inf
 
 
 @dataclass(frozen=True)
@@ -51,7 +67,7 @@ class Choice:
     Attributes:
         chosen: the decision.
         curve: the best recall at each rate of false activations that the grid reached, by that rate.
-        is_met: whether the rate that was asked for is kept on the calibration streams.
+        is_met: whether what was asked for is kept on the calibration streams.
     """
 
     chosen: Point
@@ -59,13 +75,13 @@ class Choice:
     is_met: bool
 
 
-def calibrate(traces: Sequence[Trace], metadata: Metadata, false_per_hour: float) -> Choice:
+def calibrate(traces: Sequence[Trace], metadata: Metadata, asked: Asked) -> Choice:
     """Chooses a decision on these traces.
 
     Args:
         traces: of the calibration participants; models may differ, but not their labels and rate.
         metadata: of the model that will get the decision.
-        false_per_hour: at most.
+        asked: what to keep to.
 
     Raises:
         UsageError: there are no gestures or no background to choose on.
@@ -78,16 +94,17 @@ def calibrate(traces: Sequence[Trace], metadata: Metadata, false_per_hour: float
     for smoothing in SMOOTHINGS:
         settings = _grid(smoothing, metadata)
         outcomes = people.run(settings)
-        worth = _worth(outcomes, false_per_hour)
+        worth = _worth(outcomes, asked)
         smooth = np.where(worth < 0, worth, _among_neighbours(np.maximum(worth, 0.0)))
-        index = int(smooth.argmax())
+        index = _middle(smooth)
         if best is None or smooth[index] > best[0]:
             best = float(smooth[index]), settings, index
         points += _front(settings, outcomes, metadata.decision.fires)
     assert best is not None
-    settings, outcomes = _own_ways(people, best[1], best[2], false_per_hour)
+    settings, outcomes = _own_ways(people, best[1], best[2], asked)
     chosen = _point(settings, outcomes, 0, metadata.decision.fires)
-    return Choice(chosen, _curve(points), chosen.false_per_hour <= false_per_hour)
+    is_met = chosen.false_per_hour <= asked.false_per_hour and chosen.median_delay_s <= asked.median_delay_s
+    return Choice(chosen, _curve(points), is_met)
 
 
 class _People:
@@ -114,12 +131,22 @@ def _grid(smoothing: int, metadata: Metadata) -> Settings:
     return Settings(smoothing, np.tile(threshold[:, None], (1, len(metadata.labels))), margin, hold, wait)
 
 
-def _worth(outcomes: Sequence[Outcome], most: float) -> Floats:
-    """The module's worth where the rate is kept; else below zero, the less the more often it fires."""
-    rate = sum(outcomes[1:], outcomes[0]).false_per_hour
+def _worth(outcomes: Sequence[Outcome], asked: Asked) -> Floats:
+    """The module's worth where what was asked is kept; else below zero, the less the farther it is from that."""
+    together = sum(outcomes[1:], outcomes[0])
+    excess = np.maximum(together.false_per_hour - asked.false_per_hour, 0.0)
+    excess += np.maximum(together.median_delay_s - asked.median_delay_s, 0.0)
     found = np.array([outcome.f1 for outcome in outcomes if outcome.gestures])
-    worth: Floats = np.where(rate <= most, (found.mean(axis=0) + found.min(axis=0)) / 2.0, -rate)
+    worth: Floats = np.where(excess > 0, -excess, (found.mean(axis=0) + found.min(axis=0)) / 2.0)
     return worth
+
+
+def _middle(worth: Floats) -> int:
+    """Of the grid's best, the middle one of the longest row of thresholds with the same other parameters."""
+    best = (worth >= worth.max() - 1e-9).reshape(len(THRESHOLDS), -1)
+    column = int(np.argmax(best.sum(axis=0)))
+    row = np.flatnonzero(best[:, column])
+    return int(row[len(row) // 2]) * int(best.shape[1]) + column
 
 
 def _among_neighbours(worth: Floats) -> Floats:
@@ -130,7 +157,7 @@ def _among_neighbours(worth: Floats) -> Floats:
     return found
 
 
-def _own_ways(people: _People, settings: Settings, index: int, most: float) -> tuple[Settings, list[Outcome]]:
+def _own_ways(people: _People, settings: Settings, index: int, asked: Asked) -> tuple[Settings, list[Outcome]]:
     """Changes single thresholds of one of the settings while that gains; returns what it became, alone."""
     current = settings.only(index)
     outcomes = people.run(current)
@@ -138,8 +165,8 @@ def _own_ways(people: _People, settings: Settings, index: int, most: float) -> t
     for _ in range(MOVES):
         tried = current.repeated(len(label))
         tried.thresholds[np.arange(len(label)), label] = np.tile(THRESHOLDS, len(people.firing))
-        worth = _worth(people.run(tried), most)
-        if worth.max() <= _worth(outcomes, most)[0]:
+        worth = _worth(people.run(tried), asked)
+        if worth.max() <= _worth(outcomes, asked)[0]:
             break
         best = np.flatnonzero(worth == worth.max())
         alike = best[label[best] == label[best[0]]]
@@ -155,6 +182,7 @@ def _point(settings: Settings, outcomes: Sequence[Outcome], index: int, fires: t
         float(outcome.recall[index]),
         float(outcome.f1[index]),
         float(outcome.false_per_hour[index]),
+        float(outcome.median_delay_s[index]),
     )
 
 

@@ -74,6 +74,7 @@ class Outcome:
     Attributes:
         gestures: made, the same for all.
         background_s: seconds outside all gestures' windows.
+        delays_s: (gestures, settings) float32, from each gesture's end to its event; NaN where it was missed.
     """
 
     gestures: int
@@ -82,6 +83,7 @@ class Outcome:
     repeated: Ints
     wrong: Ints
     false: Ints
+    delays_s: npt.NDArray[np.float32]
 
     def __add__(self, other: Outcome) -> Outcome:
         """Both together, for the same settings."""
@@ -92,12 +94,24 @@ class Outcome:
             self.repeated + other.repeated,
             self.wrong + other.wrong,
             self.false + other.false,
+            np.concatenate((self.delays_s, other.delays_s)),
         )
 
     @property
     def events(self) -> Ints:
         """All events."""
         return self.hits + self.repeated + self.wrong + self.false
+
+    @property
+    def median_delay_s(self) -> npt.NDArray[np.float64]:
+        """Middle delay of the hits; 0 where there is none."""
+        ordered = np.sort(self.delays_s, axis=0)  # NaN comes last
+        hits = np.count_nonzero(~np.isnan(ordered), axis=0)
+        ordered = np.concatenate((ordered, np.zeros((1, len(hits)), np.float32)))
+        low, high = (
+            np.take_along_axis(ordered, at[None], axis=0)[0] for at in (np.maximum(hits - 1, 0) // 2, hits // 2)
+        )
+        return np.where(hits > 0, (low.astype(np.float64) + high) / 2.0, 0.0)
 
     @property
     def f1(self) -> npt.NDArray[np.float64]:
@@ -143,6 +157,7 @@ class Search:
         self._known: dict[int, list[_Moments]] = {}
         self.gestures = 0
         self.background_s = 0.0
+        self._ends: list[int] = []  # of each gesture, its last row
         self._around: list[list[list[tuple[int, int]]]] = []
         for trace in traces:
             recording = trace.stream.recording
@@ -155,6 +170,7 @@ class Search:
                 first, last = np.searchsorted(trace.rows, (segment.start, segment.end + grace))
                 for window in range(first, last):
                     around[window].append((self.gestures, label))
+                self._ends.append(segment.end - 1)
                 self.gestures += 1
             self._around.append(around)
 
@@ -162,19 +178,22 @@ class Search:
         """The outcome of every setting."""
         counts = {kind: np.zeros(len(settings), np.int64) for kind in ("hits", "repeated", "wrong", "false")}
         taken = np.zeros((self.gestures, len(settings)), np.bool_)
+        delays = np.full((self.gestures, len(settings)), np.nan, np.float32)
         for index, moments in enumerate(self._moments(settings.smoothing)):
             around = self._around[index]
             winners = moments.winner.tolist()
+            rows, rate_hz = self._traces[index].rows, self._traces[index].stream.recording.rate_hz
             for window, events in self._decide(index, moments, settings):
                 left = events
                 mine = [gesture for gesture, label in around[window] if label == winners[window]]
                 for gesture in mine:
                     hit = left & ~taken[gesture]
                     taken[gesture] |= hit
+                    delays[gesture, hit] = (rows[window] - self._ends[gesture]) / rate_hz
                     counts["hits"] += hit
                     left = left & ~hit
                 counts["repeated" if mine else "wrong" if around[window] else "false"] += left
-        return Outcome(self.gestures, self.background_s, **counts)
+        return Outcome(self.gestures, self.background_s, **counts, delays_s=delays)
 
     def events(self, decision: Decision) -> list[list[Said]]:
         """The events of one decision, per stream; the core with that decision says the same."""

@@ -18,8 +18,10 @@ from ..core.host import HostCore
 from ..errors import ModelError
 from ..model.image import build
 from ..model.metadata import Metadata
-from ..model.quantmodel import QuantModel
+from ..model.quantmodel import Int16Array, QuantModel
 from ..recordings.streams import Stream
+from ..simulator.stream import asleep, resample
+from ..simulator.stream import stretches as awakenings
 from .event_score import GRACE_S, Score, score
 from .events import check_fits, rate_of, stretches
 
@@ -44,7 +46,7 @@ class Trace:
         labels: of the model.
         rows: (windows,) int64, row of the recording with which each window ended.
         times: (windows,) int64, the same in samples of the model's rate; behind a gap at least `BREAK` later.
-        fresh: (windows,) bool, whether it is the first one after a reset.
+        fresh: (windows,) bool, whether it is the first one after a reset, or since the network woke.
         scores: (windows, classes) int64, 0..255.
         events: what the core said with the decision that the model has.
     """
@@ -86,13 +88,13 @@ class Tracer:
             if first + len(samples) == len(recording.samples):
                 samples = np.concatenate((samples, np.repeat(samples[-1:], round(GRACE_S * recording.rate_hz), axis=0)))
             found = self._core.events(samples, rate_of(recording))
-            count = len(found.samples)
+            ends, first_ones = self._windows(samples, rate_of(recording))
             rows.append(found.samples.astype(np.int64) + first)
-            times.append(at + metadata.window - 1 + metadata.hop * np.arange(count, dtype=np.int64))
-            fresh.append(np.arange(count) == 0)
+            times.append(at + ends)
+            fresh.append(first_ones)
             scores.append(found.scores.astype(np.int64) + 128)
             events += [Said(metadata.labels[e.label], e.sample + first, e.score) for e in found.events]
-            at += metadata.hop * count + BREAK
+            at += len(samples) * 2 + BREAK  # the model's rate is less than twice the sensor's
         return Trace(
             stream,
             metadata.labels,
@@ -102,3 +104,15 @@ class Tracer:
             np.concatenate(scores),
             tuple(events),
         )
+
+    def _windows(self, samples: Int16Array, rate_hz: float) -> tuple[npt.NDArray[np.int64], npt.NDArray[np.bool_]]:
+        """(windows,) the model's sample that ends each, and whether it is the first one since the network woke."""
+        metadata = self.metadata
+        resampled, _ = resample(metadata, samples, rate_hz)
+        sleeps = np.zeros(len(resampled), np.bool_) if metadata.gate is None else asleep(metadata.gate, resampled)
+        ends = [
+            np.arange(awake.first + metadata.window - 1, awake.end, metadata.hop, dtype=np.int64)
+            for awake in awakenings(metadata.gate, sleeps)
+        ]
+        fresh = [np.arange(len(part)) == 0 for part in ends]
+        return np.concatenate([np.empty(0, np.int64), *ends]), np.concatenate([np.empty(0, np.bool_), *fresh])

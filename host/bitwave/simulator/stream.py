@@ -109,7 +109,7 @@ def asleep(gate: Gate, samples: Int16Array) -> npt.NDArray[np.bool_]:
 
 @dataclass(frozen=True)
 class Stretch:
-    """Model samples [first, end) that the network is fed in a row, from a reset; before `woken` it was asleep."""
+    """Model samples [first, end) that the network is fed in a row, from a reset; `woken` is the one that moved."""
 
     first: int
     woken: int
@@ -121,8 +121,7 @@ def stretches(gate: Gate | None, sleeps: npt.NDArray[np.bool_]) -> list[Stretch]
     edges = np.flatnonzero(np.diff(np.r_[True, sleeps, True]))  # asleep before the stream and behind it
     found: list[Stretch] = []
     for woken, end in edges.reshape(-1, 2).tolist():
-        slept = woken - found[-1].end if found else 0
-        found.append(Stretch(woken - min(gate.preroll if gate else 0, slept), woken, end))
+        found.append(Stretch(woken - (gate.preroll if gate and found else 0), woken, end))
     return found
 
 

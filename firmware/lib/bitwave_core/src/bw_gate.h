@@ -6,9 +6,9 @@
  *   at rest = 0 if it moves, else one more
  *   asleep  = at rest > still
  *
- * So a slow turn moves too, once it has come far enough. Of the samples of a sleep, the last `preroll` are
- * kept in a ring. Before the sample that wakes the network, all is as after a reset, but for the time that the next event
- * has to wait, which passes asleep too; then it is fed the ring, the oldest first, and that sample. */
+ * So a slow turn moves too, once it has come far enough. Before the sample that wakes the network, all is as after a reset,
+ * but for the time that the next event has to wait, which passes asleep too; then it is fed the last `preroll` samples
+ * before that one, the oldest first, and that sample. They are kept in a ring, asleep or not: a sleep may be short. */
 #ifndef BW_GATE_H
 #define BW_GATE_H
 
@@ -16,10 +16,10 @@
 
 void bw_gate_reset(bw_gate *gate, const bw_model *model);
 
-/* Takes a sample, as counts [channels] and as the network's input [channels]; whether the network sleeps through it. */
-int bw_gate_sleeps(bw_gate *gate, const bw_model *model, const int16_t sample[], const int8_t input[]);
+/* Takes a sample [channels] of counts; whether the network sleeps through it. */
+int bw_gate_sleeps(bw_gate *gate, const bw_model *model, const int16_t sample[]);
 
-/* Takes the oldest input [channels] out of the ring; NULL: there is none left. */
-const int8_t *bw_gate_take(bw_gate *gate, const bw_model *model);
+/* The oldest input [channels] in the ring, whose place the next one takes. At a waking the ring is full. */
+int8_t *bw_gate_oldest(bw_gate *gate, const bw_model *model);
 
 #endif

@@ -175,17 +175,20 @@ static void feed(bw_recognizer *recognizer, const int8_t input[], bw_event *even
     }
 }
 
-/* Whether the network sleeps through a sample. Where it wakes, it has been fed what was kept of its sleep. */
+/* Whether the network sleeps through a sample. Where it wakes, it has been fed what came before. */
 static int sleeps(bw_recognizer *recognizer, const int16_t sample[], bw_event *event) {
     const bw_model *model = recognizer->model;
-    const int8_t *before;
+    const uint32_t preroll = model->gate.preroll;
     const int slept = recognizer->asleep;
-    recognizer->asleep = (uint8_t)bw_gate_sleeps(&recognizer->gate, model, sample, recognizer->input);
+    recognizer->asleep = (uint8_t)bw_gate_sleeps(&recognizer->gate, model, sample);
     if (slept && !recognizer->asleep) {
         restart(recognizer);
-        while ((before = bw_gate_take(&recognizer->gate, model)) != NULL) {
-            feed(recognizer, before, event); /* too few to end a window */
+        for (uint32_t i = 0; i < preroll; ++i) {
+            feed(recognizer, bw_gate_oldest(&recognizer->gate, model), event); /* too few to end a window */
         }
+    }
+    if (preroll > 0) {
+        memcpy(bw_gate_oldest(&recognizer->gate, model), recognizer->input, model->channels);
     }
     return recognizer->asleep;
 }

@@ -41,10 +41,9 @@ typedef struct bw_resampler {
 /* Whether the board rests; for models with a gate. */
 typedef struct bw_gate {
     int16_t *reference; /* [channels] the last sample that moved */
-    int8_t *ring;       /* [preroll][channels] the last inputs that were slept through */
+    int8_t *ring;       /* [preroll][channels] the last inputs */
     uint32_t still;     /* samples at rest since then, up to the rule's */
-    uint32_t next;      /* to be written in the ring */
-    uint32_t kept;      /* in the ring */
+    uint32_t next;      /* the oldest in the ring */
 } bw_gate;
 
 /* What is used most stands first: short offsets make short code. */
