@@ -102,7 +102,7 @@ class Settings(_Frozen):
     conv_filters: Annotated[int, Field(ge=0, le=256)] = 32
     conv_kernel: Annotated[int, Field(ge=1, le=64)] = 5
     conv_stride: Annotated[int, Field(ge=1, le=16)] = 2
-    pool: Literal["last", "mean", "attention"] = "attention"
+    pool: Literal["last", "mean", "attention"] = "mean"
     fused: bool = False
     dense: tuple[Hidden, ...] = ()
     memory: Annotated[float, Field(ge=0, le=4)] = 0.0
