@@ -160,7 +160,7 @@ def run_one(work: Path, name: str, variant: str, chosen: Options, say: Callable[
 
 
 def cost(run: Run) -> dict[str, float]:
-    """Image bytes, and the share of a 64 MHz Cortex-M4 at the recording's rate, head and decision left out."""
+    """Image bytes, and the share of a 64 MHz Cortex-M4 at the recording's rate."""
     from .cost import predict
 
     content = image.build(read_model(run.deployable.tflite))
