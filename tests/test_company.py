@@ -42,8 +42,8 @@ def test_baselines_stand_beside_a_run(
     assert found["baselines"]["1-D CNN"]["weights"] == 24 * (5 * 6 + 1) + 32 * (5 * 24 + 1) + 32 * (5 * 32 + 1) + 3 * 33
     assert found["baselines"]["MiniRocket, ridge"]["weights"] == 3 * 9997
     assert found["baselines"]["MiniRocket, ridge"]["accuracy"]["mean"] > 0.9  # there and back is easy to tell
-    # conv 4 x (5 x 6), LSTM 4 x 4 x (4 + 4), attention 4, head 3 x 4, biases
-    assert found["weights"] == 4 * 31 + 16 * 9 + 5 + 3 * 5
+    # conv 4 x (5 x 6), LSTM 4 x 4 x (4 + 4), head 3 x 4, biases
+    assert found["weights"] == 4 * 31 + 16 * 9 + 3 * 5
     assert "fold 1: training 1-D CNN" in told.err
     text = report.read_text()
     assert "Honest company" in text and "MiniRocket, ridge" in text

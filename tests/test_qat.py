@@ -2,12 +2,15 @@
 
 from __future__ import annotations
 
+from dataclasses import replace
 from pathlib import Path
 
 import numpy as np
 import pytest
 
 from bitwave import simulator, tflite
+from bitwave.model.quantmodel import QuantModel
+from bitwave.recordings.windowing import windows
 from bitwave_train import evaluate, report, tflite_writer, train
 from bitwave_train.quantize import quantize
 from bitwave_train.settings import Augmentation, Settings, Split
@@ -76,3 +79,31 @@ def test_a_run_with_qat_keeps_what_it_started_from(tmp_path: Path) -> None:
     assert (trained.lstm[0].input_weights != before.lstm[0].input_weights).any()
     list(tflite_writer.write_run(run, data, qat_epochs=4))
     assert tflite.read_model(run.deployable.tflite).digest == trained.digest
+
+
+@pytest.mark.parametrize("end_is_better", [False, True])
+def test_without_validation_what_trained_the_model_decides(
+    end_is_better: bool, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    need("tensorflow", "keras")
+    from bitwave_train import qat
+
+    data = dataset()
+    settings = Settings(hidden=(6,), conv_filters=0, epochs=30, warmup=0, batch=8, learning_rate=0.02, validation=0.0)
+    run = train.train(data, train.plan(data, tmp_path, settings), tmp_path / "run")
+    (part,) = run.parts()
+
+    known = windows(data.recordings, run.config.labels, run.config.window, run.config.hop).samples
+
+    def deaf(model: QuantModel) -> QuantModel:
+        return replace(model, head=tuple(replace(d, weights=np.zeros_like(d.weights)) for d in model.head))
+
+    if end_is_better:
+        monkeypatch.setattr(tflite_writer, "quantize", lambda *given: deaf(quantize(*given)))
+        monkeypatch.setattr(qat, "fine_tune", lambda source, start, *rest: quantize(source, known))
+    else:
+        monkeypatch.setattr(qat, "fine_tune", lambda source, start, *rest: deaf(start))
+    list(tflite_writer.write_run(run, data, qat_epochs=1))
+    start, end = tflite.read_model(part.post_training), tflite.read_model(part.tflite)
+    assert (end.digest != start.digest) == end_is_better
+    assert all(dense.weights.any() for dense in end.head)

@@ -6,19 +6,24 @@ from collections.abc import Iterator
 from dataclasses import dataclass, replace
 from pathlib import Path
 
-from bitwave import __version__
-from bitwave.errors import UsageError
+import numpy as np
+
+from bitwave import __version__, simulator
+from bitwave.core import HostCore
+from bitwave.errors import ModelError, UsageError
 from bitwave.files import write_whole
+from bitwave.model import image
 from bitwave.model.metadata import Decision, Gate, Metadata
 from bitwave.model.quantmodel import QuantModel
 from bitwave.recordings.dataset import Dataset
-from bitwave.recordings.windowing import BACKGROUND, windows
+from bitwave.recordings.recording import Recording
+from bitwave.recordings.windowing import BACKGROUND, Windows, windows
 from bitwave.tflite import build as tflite_build
 
 from .floatmodel import FloatModel
 from .keras_reader import load
 from .quantize import Options, front_end, quantize
-from .settings import Run, RunConfig
+from .settings import History, Run, RunConfig
 
 NEVER = 65535  # counts that no two samples are apart, or the most samples that a gate counts
 
@@ -120,7 +125,7 @@ def write_run(
         options: calibration choices.
         defaults: of the decision.
         qat_epochs: of quantization-aware training; 0 is post-training quantization alone. What that gave stays beside
-            the model, so that both can be compared.
+            the model, so that both can be compared, and stays the model where training on made it no better.
         gate: that lets the network sleep; none where None.
         resume: keep the models that are quantized already, with or without such training as is asked for.
 
@@ -137,19 +142,15 @@ def write_run(
             continue
         known = {*history.train, *history.validation}
         takes = [take for take in dataset.recordings if take.name in known]
-        calibration = windows(takes, config.labels, config.view, config.hop).samples
+        seen = windows(takes, config.labels, config.view, config.hop)
         source = load(part.keras)
-        quantized = quantize(source, calibration, options)
+        quantized = quantize(source, seen.samples, options)
         before = None
         if qat_epochs and config.settings.is_stateful:
             raise UsageError("a stateful model is quantized without --qat: that trains on windows, each from a reset")
         if qat_epochs:
-            from .qat import Plan, fine_tune  # TensorFlow, which post-training quantization needs for reading alone
-
             before = quantized
-            seeded = config.model_copy(update={"settings": config.settings.model_copy(update={"seed": history.seed})})
-            train, validation = ([t for t in takes if t.name in names] for names in (history.train, history.validation))
-            quantized = fine_tune(source, quantized, train, validation, seeded, Plan(epochs=qat_epochs))
+            quantized = _trained_on(source, quantized, takes, seen, history, config, qat_epochs)
         # A model that lies here is one that is done, with what it is compared to: it goes first and comes last.
         for path in (part.tflite, part.post_training):
             path.unlink(missing_ok=True)
@@ -157,6 +158,42 @@ def write_run(
             write(part.post_training, with_metadata(before, source, config, defaults, gate))
         write(part.tflite, with_metadata(quantized, source, config, defaults, gate))
         yield part.tflite
+
+
+def _trained_on(
+    source: FloatModel,
+    start: QuantModel,
+    takes: list[Recording],
+    seen: Windows,
+    history: History,
+    config: RunConfig,
+    epochs: int,
+) -> QuantModel:
+    """The model behind quantization-aware training, or the one in front of it where that is no worse.
+
+    With a validation part the best epoch was chosen, the start among them. Without one, what it was trained on decides:
+    where rounding costs no answer there is nothing to win back.
+    """
+    from .qat import Plan, fine_tune  # TensorFlow, which post-training quantization needs for reading alone
+
+    seeded = config.model_copy(update={"settings": config.settings.model_copy(update={"seed": history.seed})})
+    train, validation = (
+        [take for take in takes if take.name in names] for names in (history.train, history.validation)
+    )
+    end = fine_tune(source, start, train, validation, seeded, Plan(epochs=epochs))
+    if validation:
+        return end
+    before, after = (_mistakes(with_metadata(model, source, config), seen) for model in (start, end))
+    return end if after < before else start
+
+
+def _mistakes(model: QuantModel, known: Windows) -> int:
+    """Windows that the integer model answers wrongly, counted by the C core."""
+    if model.metadata is None:
+        raise ModelError("a model without metadata has no front end")
+    inputs = simulator.front_end(model.metadata, model.input.zero_point, known.samples)
+    winners = HostCore(image.build(model)).classify(inputs, trace=False).scores.argmax(axis=1)
+    return int(np.count_nonzero(winners != known.classes))
 
 
 def write(path: Path, model: QuantModel) -> bytes:
