@@ -14,7 +14,7 @@ import pytest
 _PROGRAMS = {
     "arm-none-eabi-gcc": "gcc-arm-none-eabi and libnewlib-arm-none-eabi",
     "dbus-daemon": "dbus",
-    "clang": "clang and libclang-rt-14-dev",
+    "clang": "clang and libclang-rt-dev",
     "arm-none-eabi-g++": "gcc-arm-none-eabi and libnewlib-arm-none-eabi",
     "gcc": "gcc and libc6-dev",
     "make": "make",
