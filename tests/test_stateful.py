@@ -1,4 +1,4 @@
-"""Training on streams: what must be known when, states that are carried, and a model that parity takes."""
+"""Training a stateful model: what must be known when, states that are carried, and a model that parity takes."""
 
 from __future__ import annotations
 
@@ -15,10 +15,10 @@ from bitwave.parity.comparison import compare
 from bitwave.parity.windows import mixed_windows
 from bitwave.tflite import build as tflite_build
 from bitwave_train import train
+from bitwave_train.chains import Chains, mark
 from bitwave_train.evaluate import evaluate
 from bitwave_train.options import read_options
 from bitwave_train.settings import Augmentation, RunConfig, Settings, Split
-from bitwave_train.streams import Streams, mark
 from bitwave_train.tflite_writer import GateDefaults, write_run
 from support import need
 
@@ -72,9 +72,9 @@ def test_a_gesture_counts_from_its_middle_and_background_nearly_throughout() -> 
 @pytest.mark.parametrize("settings", [STATEFUL, CONV])
 def test_stretches_follow_one_another_and_ask_for_the_newest_sample(settings: Settings) -> None:
     data = training_data.dataset(people=2)
-    streams = Streams(data.recordings, config(settings))
-    parts = list(streams.stretches(np.random.default_rng(1), Augmentation.none()))
-    assert streams.rows == 4 and len(parts) > 3
+    chains = Chains(data.recordings, config(settings))
+    parts = list(chains.stretches(np.random.default_rng(1), Augmentation.none()))
+    assert chains.rows == 4 and len(parts) > 3
     overlap, stride = settings.overlap, settings.stride
     for before, after in zip(parts, parts[1:], strict=False):
         np.testing.assert_array_equal(before[0][:, 20:], after[0][:, :overlap])
@@ -82,9 +82,9 @@ def test_stretches_follow_one_another_and_ask_for_the_newest_sample(settings: Se
     targets = np.concatenate([part[1] for part in parts], axis=1)
     assert targets.shape[1] == len(parts) * 20 // stride
     wanted = {
-        tuple(sample): take.target for take in streams.takes for sample in take.samples.astype(np.float32).tolist()
+        tuple(sample): take.target for take in chains.takes for sample in take.samples.astype(np.float32).tolist()
     }
-    for row in range(streams.rows):
+    for row in range(chains.rows):
         for step in range(targets.shape[1] - overlap):
             newest = samples[row, step * stride + overlap + stride - 1]
             assert wanted[tuple(newest.tolist())] == targets[row, step]

@@ -111,3 +111,6 @@ def test_streams_are_read_with_their_segments(tmp_path: Path) -> None:
         assert found.segments == stream.segments and np.array_equal(found.recording.samples, stream.recording.samples)
     with pytest.raises(RecordingError, match="holds no continuous recording"):
         load_streams(tmp_path)
+    write(tmp_path / "takes", synth.session_facts("p01", rate_hz=RATE), [stream.recording])
+    with pytest.raises(RecordingError, match="holds takes, no continuous recordings with segments"):
+        load_streams(tmp_path / "takes")

@@ -22,7 +22,7 @@ from bitwave.recordings.windowing import windows
 from .settings import Epoch, History, Part, Run, RunConfig, Settings, Split, as_json, create
 
 if TYPE_CHECKING:
-    from .stream_trainer import StreamTrainer
+    from .stateful_trainer import StatefulTrainer
     from .trainer import Trainer
 
 # From this many training participants on, the best epoch is chosen on whole participants, else on recordings.
@@ -194,11 +194,11 @@ def train(
     from .backend import prepare
 
     prepare()  # TensorFlow takes seconds to import: a plan that is refused does not wait for it
-    from .stream_trainer import StreamTrainer
+    from .stateful_trainer import StatefulTrainer
     from .trainer import Trainer
 
     run = create(folder, config, replace, resume)
-    trainer: Trainer | StreamTrainer = StreamTrainer(config) if config.settings.is_stateful else Trainer(config)
+    trainer: Trainer | StatefulTrainer = StatefulTrainer(config) if config.settings.is_stateful else Trainer(config)
     for index in range(config.seeds):
         repeat = config.repeat(index)
         for part, indices in zip(run.repeated(index), splits(dataset, repeat), strict=False):
@@ -208,7 +208,7 @@ def train(
 
 
 def train_part(
-    trainer: Trainer | StreamTrainer,
+    trainer: Trainer | StatefulTrainer,
     part: Part,
     dataset: Dataset,
     indices: Indices,

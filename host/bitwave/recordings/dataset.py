@@ -212,7 +212,8 @@ def folds(dataset: Dataset, by: str = "auto", k: int | None = None, seed: int = 
     if k is None:
         k = 5 if unit == "recording" else len(units)
     if k < 2 or k > len(units):
-        raise RecordingError(f"{k} folds of {len(units)} {unit}s: take 2 to {len(units)}, or bring more recordings")
+        fewer = {0: "", 1: "", 2: "take 2, or "}.get(len(units), f"take 2 to {len(units)}, or ")
+        raise RecordingError(f"{k} folds of {len(units)} {unit}s: {fewer}bring more {unit}s")
     fold_of = _deal_stratified(dataset, groups, k, seed) if unit == "recording" else _deal(units, k, seed)
     member = np.array([fold_of[group] for group in groups])
     named = unit != "recording" and k == len(units)

@@ -48,12 +48,17 @@ def load_streams(folder: Path) -> list[Stream]:
     """Every continuous recording of a folder, or of the folder ``streams`` in it.
 
     Raises:
-        RecordingError: there is none, one has no segments yet or unnamed ones, or a file is malformed.
+        RecordingError: there is none or only takes, one has no segments yet or unnamed ones, or a file is malformed.
     """
     place = folder / FOLDER if (folder / FOLDER).is_dir() else folder
     paths = sorted(place.glob("*.csv"), key=split_name)
     if not paths:
         raise RecordingError(f"{place} holds no continuous recording: make some with bitwave record --continuous")
+    if place.name != FOLDER and not any(corrections(path).exists() for path in paths):
+        raise RecordingError(
+            f"{place} holds takes, no continuous recordings with segments: make some with bitwave record --continuous "
+            "and bitwave segment, or name the folder that has them"
+        )
     return [load_stream(path) for path in paths]
 
 

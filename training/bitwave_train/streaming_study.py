@@ -1,4 +1,4 @@
-"""Lanes against carried states on the data of the demo: ``python -m bitwave_train.streaming`` writes README's table.
+"""Lanes against carried states on the demo's data: ``python -m bitwave_train.streaming_study`` writes README's table.
 
 Both are trained on takes of the same virtual people, with the same units, and recognise the same streams of people whom
 training never saw, with the decision that quantization gives. Cycles are those of the emulated Cortex-M4.

@@ -1,4 +1,4 @@
-"""Training on streams by truncated back-propagation: states are carried from stretch to stretch, gradients are not."""
+"""Training on chains of takes by truncated back-propagation: states are carried on, gradients are not."""
 
 from __future__ import annotations
 
@@ -15,15 +15,15 @@ from bitwave.recordings.recording import Recording
 
 from .augment import FloatArray
 from .blocklstm import CarryingLstm
+from .chains import Chains
 from .model import build_deployable, build_training, remember
 from .settings import Augmentation, Epoch, RunConfig
-from .streams import Streams
 from .trainer import learning_rate, standardization
 
 Check = tuple[float, float]  # loss and accuracy
 
 
-class StreamTrainer:
+class StatefulTrainer:
     """What `Trainer` is for windows, for a stateful model; the graph is traced anew for each number of rows."""
 
     def __init__(self, config: RunConfig) -> None:
@@ -37,19 +37,19 @@ class StreamTrainer:
         report: Callable[[Epoch], object],
         seed: int | None = None,
     ) -> tuple[list[Epoch], int, Any]:
-        """See `Trainer.fit`. Validation is streams too, always the same ones, unchanged."""
+        """See `Trainer.fit`. Validation is chains too, always the same ones, unchanged."""
         settings = self.config.settings
         seed = settings.seed if seed is None else seed
         random = np.random.default_rng(seed)
-        streams = Streams(takes, self.config)
+        chains = Chains(takes, self.config)
         mean, deviation = standardization(np.concatenate([take.samples for take in takes])[None])
-        fitted = _Fitted(self.config, streams.rows, seed)
-        checked = Streams(validation, self.config) if validation else None
+        fitted = _Fitted(self.config, chains.rows, seed)
+        checked = Chains(validation, self.config) if validation else None
         other = _Fitted(self.config, checked.rows, seed) if checked else None
         history: list[Epoch] = []
         best, best_epoch, best_weights = math.inf, 0, fitted.weights
         for epoch in range(settings.epochs):
-            parts = list(streams.stretches(random, settings.augmentation))
+            parts = list(chains.stretches(random, settings.augmentation))
             if not parts:
                 raise UsageError(f"the recordings are shorter than --unroll {settings.unroll}: give a smaller one")
             fitted.forget()
@@ -140,7 +140,7 @@ class _Fitted:
         return loss
 
 
-def _check(fitted: _Fitted, checked: Streams, mean: Any, deviation: Any) -> Check:
+def _check(fitted: _Fitted, checked: Chains, mean: Any, deviation: Any) -> Check:
     """Loss and accuracy over the answers that are asked for."""
     fitted.forget()
     lost = right = asked = 0.0

@@ -1,4 +1,4 @@
-"""Streams for a stateful network: takes one after the other, with a target and a weight per sample."""
+"""Chains for a stateful network: takes one after the other, with a target and a weight per sample."""
 
 from __future__ import annotations
 
@@ -48,12 +48,12 @@ def mark(take: Recording, config: RunConfig) -> Marked:
     return Marked(take.samples, config.labels.index(take.label), weights)
 
 
-class Streams:
-    """Rows of takes in random order, cut into stretches whose states are carried on.
+class Chains:
+    """Takes one after the other in random order, cut into stretches whose states are carried on.
 
     Attributes:
         takes: marked.
-        rows: streams side by side.
+        rows: chains side by side.
         class_weights: (classes,) factors of the takes' weights; over all samples, weights have the mean 1.
     """
 
