@@ -26,11 +26,12 @@ lint: .venv/ready ## style and types
 	$(PY) -m ruff format --check .
 	$(PY) -m mypy
 
-study: .venv/ready ## train every variant on the public data sets (hours; goes on where it stopped), write the table
-	test -e $(DATA)/seglearn-1.2.5-py3-none-any.whl || $(PY) -m pip download --quiet --no-deps --dest $(DATA) seglearn==1.2.5
+study: .venv/ready ## train all variants on the public data sets (hours; goes on where it stopped), write the table
+	test -e $(DATA)/seglearn-1.2.5-py3-none-any.whl || \
+		$(PY) -m pip download --quiet --no-deps --dest $(DATA) seglearn==1.2.5
 	$(PY) -m bitwave_train.study --data $(DATA)
 
-events: .venv/ready ## score events of whole streams of people who were never met (half an hour; goes on where it stopped)
+events: .venv/ready ## score events of streams of people who were never met (half an hour; goes on where it stopped)
 	$(PY) -m bitwave_train.event_study --data $(DATA)
 
 clean: ## remove the environment, native builds and caches

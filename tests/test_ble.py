@@ -51,7 +51,8 @@ def add_board(bluez: FakeBlueZ) -> Iterator[Callable[..., BleBoard]]:
 
         def add(recording: Recording | None = None, **other: object) -> BleBoard:
             recording = recording or take(samples=4000)
-            board = BleBoard(bluez, ReplayBoard(recording), RecordingSource(recording), **other)  # type: ignore[arg-type]
+            source = RecordingSource(recording)
+            board = BleBoard(bluez, ReplayBoard(recording), source, **other)  # type: ignore[arg-type]
             return stack.enter_context(closing(board))
 
         yield add

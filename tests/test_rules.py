@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import importlib.metadata
 import os
 import subprocess
 import sys
@@ -51,6 +52,29 @@ def test_ci_fails_on_every_skip(ci: str, tmp_path: Path) -> None:
         assert (done.returncode, summary.split(" in ")[0]) == (1, "3 failed, 1 passed, 1 error")
     else:
         assert (done.returncode, summary.split(" in ")[0]) == (0, "1 passed, 3 skipped, 1 xfailed")
+
+
+def test_no_line_is_longer_than_120() -> None:
+    """What ruff does not look at: C, assembly, prose. A table of Markdown and README's first sentence cannot be cut."""
+    need("git")
+    kinds = ["*.c", "*.h", "*.cpp", "*.ino", "*.S", "*.ld", "*.md", "*.ini", "Makefile", ".ci/run"]
+    listed = subprocess.run(["git", "ls-files", *kinds], cwd=ROOT, capture_output=True, text=True, check=True)
+    names = listed.stdout.split()
+    assert "README.md" in names and "firmware/lib/bitwave_core/src/bw_app.c" in names
+    long = [
+        f"{name}:{number}"
+        for name in names
+        for number, line in enumerate((ROOT / name).read_text(encoding="utf-8").splitlines(), 1)
+        if len(line) > 120 and not line.startswith(("| ", "**bitwave turns"))
+    ]
+    assert not long, long
+
+
+def test_readme_names_every_verb() -> None:
+    readme = (ROOT / "README.md").read_text(encoding="utf-8")
+    verbs = {entry.name for entry in importlib.metadata.entry_points(group="bitwave.commands")}
+    assert len(verbs) > 20
+    assert not {verb for verb in verbs if f"`{verb}`" not in readme}
 
 
 def test_ci_installs_every_program_that_tests_name() -> None:

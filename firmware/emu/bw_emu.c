@@ -35,7 +35,8 @@ uint32_t bw_emu_open(uint32_t size)
         bw_emu_shape.layers = model.layers;
         for (uint32_t i = 0; i < model.branches; ++i) {
             const bw_branch *branch = &model.branch[i];
-            for (uint32_t layer = branch->first_layer; layer < (uint32_t)branch->first_layer + branch->layers; ++layer) {
+            const uint32_t end = (uint32_t)branch->first_layer + branch->layers;
+            for (uint32_t layer = branch->first_layer; layer < end; ++layer) {
                 bw_emu_shape.hidden[layer] = model.lstm[layer].hidden;
                 bw_emu_shape.kernel[layer] = branch->kernel;
                 bw_emu_shape.stride[layer] = branch->stride;

@@ -45,7 +45,8 @@ uint32_t bw_emu_open(uint32_t size);
 uint32_t bw_emu_self_test(void);
 
 /* int8 [windows][steps][channels] in bw_emu_input -> in bw_emu_output, one after the other: the cells of each layer,
- * int16 [windows][steps of the layer][hidden]; the hidden states of each layer, int8, likewise; scores int8 [windows][classes]. */
+ * int16 [windows][steps of the layer][hidden]; the hidden states of each layer, int8, likewise; scores int8
+ * [windows][classes]. */
 uint32_t bw_emu_classify(uint32_t windows, uint32_t steps);
 
 /* Sets bw_emu_network up, so that single steps can be called and counted. */

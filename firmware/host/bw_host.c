@@ -157,8 +157,8 @@ int bw_host_recognizer_start(bw_recognizer *recognizer, const bw_model *model, u
     return (int)bw_recognizer_init(recognizer, model, sensor_mhz == 0 ? model->rate_mhz : sensor_mhz, arena, size);
 }
 
-/* samples [count][channels]; results has room for every window that ends: at most one per sample. `slept` becomes more by
- * the samples that found the network asleep. */
+/* samples [count][channels]; results has room for every window that ends: at most one per sample. `slept` becomes more
+ * by the samples that found the network asleep. */
 size_t bw_host_recognize(bw_recognizer *recognizer, const int16_t *samples, size_t count, bw_host_result *results,
                          uint32_t *slept) {
     const bw_model *model = recognizer->model;

@@ -1,8 +1,8 @@
 /* How many more packets the Bluetooth controller takes just now.
  *
- * ArduinoBLE counts them and keeps the count to itself: a notification beyond the last spins until one has left. Nor does
- * it forget at a disconnect those that will never leave (its issue 45), so that after a few lost links it would spin for
- * ever. C++ lets an explicit instantiation name private members; that is the way in here. */
+ * ArduinoBLE counts them and keeps the count to itself: a notification beyond the last spins until one has left. Nor
+ * does it forget at a disconnect those that will never leave (its issue 45), so that after a few lost links it would
+ * spin for ever. C++ lets an explicit instantiation name private members; that is the way in here. */
 #ifndef BITWAVE_BLE_CREDITS_H
 #define BITWAVE_BLE_CREDITS_H
 

@@ -1,4 +1,5 @@
-/* The core's app, for the threads that use it: the loop feeds it samples and the USB link, BLE has a thread of its own. */
+/* The core's app, for the threads that use it: the loop feeds it samples and the USB link, BLE has a thread of its
+ * own. */
 #ifndef BITWAVE_BOARD_H
 #define BITWAVE_BOARD_H
 

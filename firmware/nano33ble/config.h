@@ -4,8 +4,8 @@
 
 #include <bitwave.h>
 
-/* Given to the compiler: the axis that points up in the pose (0, 1, 2: x, y, z) and its sign, the board at rest. Sign 0: no
- * pose, and a command over USB is the only way. */
+/* Given to the compiler: the axis that points up in the pose (0, 1, 2: x, y, z) and its sign, the board at rest. Sign
+ * 0: no pose, and a command over USB is the only way. */
 #ifndef BITWAVE_POSE_SIGN
 #define BITWAVE_POSE_SIGN 0
 #endif

@@ -20,7 +20,9 @@ bw_status program(void *, uint32_t slot, uint32_t offset, const uint32_t words[]
     return flash.program(words, address_of(slot, offset), count * 4) == 0 ? BW_OK : BW_FLASH_FAILED;
 }
 
-const void *mapped(uint32_t slot) { return reinterpret_cast<const void *>(static_cast<uintptr_t>(address_of(slot, 0))); }
+const void *mapped(uint32_t slot) {
+    return reinterpret_cast<const void *>(static_cast<uintptr_t>(address_of(slot, 0)));
+}
 
 } // namespace
 

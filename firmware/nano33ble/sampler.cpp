@@ -15,8 +15,8 @@ uint32_t now() { return static_cast<uint32_t>(micros()); }
 
 } // namespace
 
-/* The libraries cannot be taken at their word: one reports success without a chip, the other takes a refused transfer for
- * data. So what counts is that whole samples come, between 0.6 and 1.5 times as many as they should. */
+/* The libraries cannot be taken at their word: one reports success without a chip, the other takes a refused transfer
+ * for data. So what counts is that whole samples come, between 0.6 and 1.5 times as many as they should. */
 bool Sampler::comes_at_its_rate() {
     int16_t samples[AT_ONCE][config::CHANNELS];
     uint32_t count = 0;

@@ -27,8 +27,8 @@ void UsbLink::receive() {
     }
 }
 
-/* Serial.write() would block for as long as a host has the port open without reading; send_nb() takes what there is room
- * for. Packets are one byte short of a full one, or the host would wait for the next before it shows this one. */
+/* Serial.write() would block for as long as a host has the port open without reading; send_nb() takes what there is
+ * room for. Packets are one byte short of a full one, or the host would wait for the next before it shows this one. */
 bool UsbLink::send() {
     for (;;) {
         if (sent_ == size_) {

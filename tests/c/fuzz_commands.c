@@ -1,5 +1,5 @@
-/* A host that says anything over two links, while samples come, time passes and the flash fails: the app goes on, what it
- * sends is sound, and it answers. An input is a list of deeds: what, and its bytes. */
+/* A host that says anything over two links, while samples come, time passes and the flash fails: the app goes on, what
+ * it sends is sound, and it answers. An input is a list of deeds: what, and its bytes. */
 #include <stdlib.h>
 #include <string.h>
 
@@ -205,19 +205,20 @@ int LLVMFuzzerTestOneInput(const uint8_t *data, size_t size) {
 size_t fuzz_seed(uint32_t index, uint8_t out[], size_t capacity) {
     static const uint8_t said[][48] = {
         {0x00, BW_COMMAND_INFO, 0, 0x80, BW_COMMAND_COUNTERS, 0, 0x00, BW_COMMAND_SELF_TEST, 0, 0x0B, 255, 0x8B, 255},
-        {0x00, BW_COMMAND_STREAM, 1, 1, 0x80, BW_COMMAND_RECOGNISE, 1, 1, 14, 1, 2, 3, 14, 4, 5, 6, 15, 7, 8, 9, 14, 1, 1, 1,
-         14, 2, 2, 2, 15, 0, 0, 0, 11, 99, 139, 99, 6, 3, 14, 1, 2, 3},
-        {0x00, BW_COMMAND_PARITY, 4 + 6, 0, 0, 2, 1, 1, 2, 3, 4, 5, 6, 0x00, BW_COMMAND_PARITY, 4 + 3, 2, 0, 1, 2, 1, 2, 3,
-         11, 255},
+        {0x00, BW_COMMAND_STREAM, 1, 1, 0x80, BW_COMMAND_RECOGNISE, 1, 1, 14, 1, 2, 3, 14, 4, 5, 6, 15, 7, 8, 9, 14, 1,
+         1, 1, 14, 2, 2, 2, 15, 0, 0, 0, 11, 99, 139, 99, 6, 3, 14, 1, 2, 3},
+        {0x00, BW_COMMAND_PARITY, 4 + 6, 0, 0, 2, 1, 1, 2, 3, 4, 5, 6, 0x00, BW_COMMAND_PARITY, 4 + 3, 2, 0, 1, 2, 1, 2,
+         3, 11, 255},
         {0x00, BW_COMMAND_UPDATE_BEGIN, 16, 0x00, BW_COMMAND_UPDATE_CHUNK, 99, 0x00, BW_COMMAND_UPDATE_CHUNK, 99, 0x00,
-         BW_COMMAND_UPDATE_CHUNK, 99, 0x00, BW_COMMAND_UPDATE_CHUNK, 99, 0x00, BW_COMMAND_UPDATE_FINISH, 0, 11, 255, 0x00,
-         BW_COMMAND_ROLLBACK, 0, 11, 255},
-        {8, 0x80, BW_COMMAND_UPDATE_BEGIN, 16, 0x80, BW_COMMAND_UPDATE_CHUNK, 98, 0x80, BW_COMMAND_UPDATE_CHUNK, 98, 10, 60,
-         0, 0x00, BW_COMMAND_UPDATE_BEGIN, 16, 0x00, BW_COMMAND_UPDATE_CHUNK, 9, 0x00, BW_COMMAND_UPDATE_ABORT, 0, 11, 90},
-        {0x00, BW_COMMAND_STREAM, 1, 1, 13, 255, 0x00, BW_COMMAND_INFO, 0, 13, 250, 11, 99, 13, 77, 0x00, BW_COMMAND_INFO, 0,
-         11, 255, 13, 200, 0x80, BW_COMMAND_STREAM, 1, 1, 13, 240, 11, 19, 0x8B, 20, 13, 100},
-        {0x00, BW_COMMAND_ALLOW_UPDATE, 0, 0x00, BW_COMMAND_BOOTLOADER, 0, 0x80, BW_COMMAND_BOOTLOADER, 0, 5, 96, 234, 9, 0,
-         100, 0x00, BW_COMMAND_RECOGNISE, 1, 1, 4, 5, 1, 2, 3, 0, 0, 7, 2},
+         BW_COMMAND_UPDATE_CHUNK, 99, 0x00, BW_COMMAND_UPDATE_CHUNK, 99, 0x00, BW_COMMAND_UPDATE_FINISH, 0, 11, 255,
+         0x00, BW_COMMAND_ROLLBACK, 0, 11, 255},
+        {8, 0x80, BW_COMMAND_UPDATE_BEGIN, 16, 0x80, BW_COMMAND_UPDATE_CHUNK, 98, 0x80, BW_COMMAND_UPDATE_CHUNK, 98, 10,
+         60, 0, 0x00, BW_COMMAND_UPDATE_BEGIN, 16, 0x00, BW_COMMAND_UPDATE_CHUNK, 9, 0x00, BW_COMMAND_UPDATE_ABORT, 0,
+         11, 90},
+        {0x00, BW_COMMAND_STREAM, 1, 1, 13, 255, 0x00, BW_COMMAND_INFO, 0, 13, 250, 11, 99, 13, 77, 0x00,
+         BW_COMMAND_INFO, 0, 11, 255, 13, 200, 0x80, BW_COMMAND_STREAM, 1, 1, 13, 240, 11, 19, 0x8B, 20, 13, 100},
+        {0x00, BW_COMMAND_ALLOW_UPDATE, 0, 0x00, BW_COMMAND_BOOTLOADER, 0, 0x80, BW_COMMAND_BOOTLOADER, 0, 5, 96, 234,
+         9, 0, 100, 0x00, BW_COMMAND_RECOGNISE, 1, 1, 4, 5, 1, 2, 3, 0, 0, 7, 2},
     };
     if (index >= sizeof said / sizeof said[0] || capacity < sizeof said[0]) {
         return 0;

@@ -1,4 +1,5 @@
-/* Changed images with a mended size and CRC: refused, or run without harm in blocks of exactly the size they ask for. */
+/* Changed images with a mended size and CRC: refused, or run without harm in blocks of exactly the size they ask
+ * for. */
 #include <stdlib.h>
 #include <string.h>
 

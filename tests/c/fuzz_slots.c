@@ -1,5 +1,5 @@
-/* Updates in any order, with the power cut anywhere and the flash torn: what is active is always a whole model that was sent
- * and passes its known answer, and the flash is never written against its rules. */
+/* Updates in any order, with the power cut anywhere and the flash torn: what is active is always a whole model that was
+ * sent and passes its known answer, and the flash is never written against its rules. */
 #include <stdlib.h>
 #include <string.h>
 

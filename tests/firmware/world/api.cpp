@@ -113,7 +113,9 @@ void world_usb(int open, int reads) {
     }
 }
 
-void world_usb_write(const uint8_t *bytes, size_t size) { world.usb_in.insert(world.usb_in.end(), bytes, bytes + size); }
+void world_usb_write(const uint8_t *bytes, size_t size) {
+    world.usb_in.insert(world.usb_in.end(), bytes, bytes + size);
+}
 
 size_t world_usb_read(uint8_t *out, size_t capacity) { return drain(world.usb_out, out, capacity); }
 
@@ -132,7 +134,9 @@ size_t world_ble_read(int characteristic, uint8_t *out, size_t capacity) {
     return index < radio.notified.size() ? drain(radio.notified[index], out, capacity) : 0;
 }
 
-size_t world_ble_value(int characteristic, uint8_t *out, size_t capacity) { return radio.value(characteristic, out, capacity); }
+size_t world_ble_value(int characteristic, uint8_t *out, size_t capacity) {
+    return radio.value(characteristic, out, capacity);
+}
 
 const char *world_ble_name() { return radio.name; }
 

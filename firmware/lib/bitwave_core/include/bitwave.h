@@ -3,7 +3,7 @@
  * The caller owns all memory: the model image is constant, every state lives in an arena whose size the core tells.
  * No allocation, no floating point, no global state. All functions are reentrant on distinct objects.
  *
- *   raw sample --resampler--> model's rate --front end--> int8 --LSTM lanes--> hidden --head--> scores --decision--> event
+ *   raw sample -resampler-> model's rate -front end-> int8 -LSTM lanes-> hidden -head-> scores -decision-> event
  *
  * An image is validated once, by bw_model_open(); everything behind it trusts what it then says.
  */

@@ -197,8 +197,8 @@ static void recognise_sample(bw_app *app, const int16_t sample[]) {
 
 enum { SAMPLE_AGE_US = 1000000 };
 
-/* A sample carries the time when it was taken, which may lie before the last tick: for what waits until a time has passed,
- * the clock never goes back. The window for updates closes by itself. */
+/* A sample carries the time when it was taken, which may lie before the last tick: for what waits until a time has
+ * passed, the clock never goes back. The window for updates closes by itself. */
 static void set_time(bw_app *app, uint32_t time_us) {
     const uint32_t back_us = app->now_us - time_us;
     app->time_us = time_us;

@@ -13,8 +13,9 @@
 @    Only the sign of u matters in c where the reference adds 511 instead of 512, or 127 instead of 128: the sum is a
 @    multiple of 64 otherwise, so -1 has the effect of -64.
 @ 2. SMULxy triples a gate and unpacks it in one; 6 times for tanh, whose u is doubled.
-@ 3. forget * cell / 2^15 and input * gate / 2^s have the mantissa 2^30, so their first rounding is floor((p + 1) / 2) and
-@    both together floor((p + 1 + 2^(s - 1) - 2 [p < 0]) / 2^s). The sign of the product is that of its signed factor.
+@ 3. forget * cell / 2^15 and input * gate / 2^s have the mantissa 2^30, so their first rounding is floor((p + 1) / 2)
+@    and both together floor((p + 1 + 2^(s - 1) - 2 [p < 0]) / 2^s). The sign of the product is that of its signed
+@    factor.
 @ 4. The cell's tanh position round(3 c 2^shift) is SMMULR(2^16 c, 3 2^(16 + shift)); SSAT keeps it inside the table.
 @ 5. Output: first rounding SMMLAR, which also adds half, sign and the zero point 2^n zh; then the shift and the clamp.
 @

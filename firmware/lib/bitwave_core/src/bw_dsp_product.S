@@ -12,15 +12,16 @@
 @    SXTB16 by the y's make 256 times the sum of four products. The 127 keeps y inside int16 (x0 = -128, x1 = 127 gives
 @    exactly -32768); it and the zero point are folded into the bias, which is scaled by 256 as well.
 @ 2. Eight rows at a time share the loads of y and z: 38 cycles for 32 products.
-@ 3. The loop over quads is unrolled by UNROLLED and entered where the remainder starts. No register is left for a count:
-@    y and z stand at the bottom of the frame, and when their pointer meets the stack pointer, all columns are done.
+@ 3. The loop over quads is unrolled by UNROLLED and entered where the remainder starts. No register is left for a
+@    count: y and z stand at the bottom of the frame, and when their pointer meets the stack pointer, all columns are
+@    done.
 @ 4. Exact double rounding in four instructions. With S = 256 a the sum, m the Q31 mantissa and t = a m / 2^31 the value
 @    before a right shift by n, the reference is floor((floor(t + 1/2) + 2^(n-1) - [t < 0]) / 2^n): ties of the second
 @    rounding go away from zero, and the sign of a serves for that of floor(t + 1/2), since 0 gives 0 either way. Times
 @    128, and since floor(floor(x) / 2^k) = floor(x / 2^k), it is floor((v - 128 [a < 0]) / 2^(n + 7)) with
 @    v = floor(S m / 2^32) + 64 + 2^(n+6): SMMLA. AND makes the sign's part, MLA scales both by 2^(5 - n) so that the
-@    shift is 12 for every gate, and SSAT shifts and clamps. Left shifts by s: S / 2^(7 - s) is twice the sum shifted, and
-@    SMMULR by m all the rounding there is.
+@    shift is 12 for every gate, and SSAT shifts and clamps. Left shifts by s: S / 2^(7 - s) is twice the sum shifted,
+@    and SMMULR by m all the rounding there is.
 @
 @ r0 weights   r1..r8 sums of eight rows   r9, r10 weights   lr, r11 z, y   r12 the next z, downward
 @ Between the quads and the next group of rows r9..r12, lr are scratch.

@@ -6,9 +6,10 @@
  *   at rest = 0 if it moves, else one more
  *   asleep  = at rest > still
  *
- * So a slow turn moves too, once it has come far enough. Before the sample that wakes the network, all is as after a reset,
- * but for the time that the next event has to wait, which passes asleep too; then it is fed the last `preroll` samples
- * before that one, the oldest first, and that sample. They are kept in a ring, asleep or not: a sleep may be short. */
+ * So a slow turn moves too, once it has come far enough. Before the sample that wakes the network, all is as after a
+ * reset, but for the time that the next event has to wait, which passes asleep too; then it is fed the last `preroll`
+ * samples before that one, the oldest first, and that sample. They are kept in a ring, asleep or not: a sleep may be
+ * short. */
 #ifndef BW_GATE_H
 #define BW_GATE_H
 

@@ -85,7 +85,8 @@ static inline uint32_t bw_branch_steps(const bw_branch *branch, uint32_t samples
 /* The convolution's output [conv.outputs] for a full window. */
 void bw_conv_run(const bw_branch *branch, const int8_t window[], int8_t output[]);
 
-/* What a branch keeps per lane for its pooling, in bytes, for windows of so many samples; a multiple of BW_ALIGNMENT. */
+/* What a branch keeps per lane for its pooling, in bytes, for windows of so many samples; a multiple of
+ * BW_ALIGNMENT. */
 size_t bw_pool_size(const bw_branch *branch, uint32_t units, uint32_t samples);
 
 /* Before a window's first step. */

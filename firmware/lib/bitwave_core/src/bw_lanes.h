@@ -29,7 +29,9 @@ static inline int16_t *bw_cell_of(const bw_network *network, uint8_t *lane, uint
 }
 
 /* The hidden state stands behind the cell. */
-static inline int8_t *bw_behind(int16_t *cell, const bw_lstm *lstm) { return (int8_t *)(cell + bw_padded(lstm->hidden)); }
+static inline int8_t *bw_behind(int16_t *cell, const bw_lstm *lstm) {
+    return (int8_t *)(cell + bw_padded(lstm->hidden));
+}
 
 static inline int8_t *bw_hidden_of(const bw_network *network, uint8_t *lane, uint32_t layer) {
     return bw_behind(bw_cell_of(network, lane, layer), &network->model->lstm[layer]);

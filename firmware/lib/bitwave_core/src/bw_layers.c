@@ -85,7 +85,8 @@ static void read_matrix(bw_reader *reader, const bw_lstm *layer, bw_matrix *matr
     matrix->groups = (layer->hidden + BW_GROUP - 1u) / BW_GROUP;
     if (layer->packed) {
         reader->failed |= matrix->quads > BW_DSP_QUADS;
-        matrix->weights = bw_read_array(reader, BW_GATES * BW_GROUP * matrix->groups * (matrix->pairs + matrix->quads), 4);
+        const uint32_t words = BW_GATES * BW_GROUP * matrix->groups * (matrix->pairs + matrix->quads);
+        matrix->weights = bw_read_array(reader, words, 4);
     } else {
         matrix->weights = bw_read_array(reader, (uint32_t)BW_GATES * layer->hidden * matrix->columns, 1);
     }

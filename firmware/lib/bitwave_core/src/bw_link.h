@@ -1,4 +1,5 @@
-/* One link of the app: frames wait in a bounded queue; the oldest samples give way, then scores, then whatever is oldest. */
+/* One link of the app: frames wait in a bounded queue; the oldest samples give way, then scores, then whatever is
+ * oldest. */
 #ifndef BW_LINK_H
 #define BW_LINK_H
 

@@ -131,9 +131,9 @@ static int read_content(bw_reader *reader, bw_model *model) {
     model->has_softmax = (flags & FLAG_SOFTMAX) != 0;
     model->stateful = (flags & FLAG_STATEFUL) != 0;
     const int known = abi == BW_IMAGE_ABI_OLDEST ? FLAGS_OF_ABI_3 : FLAGS;
-    if (reader->left_out || reserved != 0 || (flags & ~known) != 0 || model->window < 1 || model->window > BW_MAX_STEPS ||
-        model->branches < 1 || model->branches > BW_MAX_BRANCHES || model->dense_layers < 1 ||
-        model->dense_layers > BW_MAX_DENSE) {
+    if (reader->left_out || reserved != 0 || (flags & ~known) != 0 || model->window < 1 ||
+        model->window > BW_MAX_STEPS || model->branches < 1 || model->branches > BW_MAX_BRANCHES ||
+        model->dense_layers < 1 || model->dense_layers > BW_MAX_DENSE) {
         return 0;
     }
     return bw_read_layers(reader, model) && (!model->has_softmax || bw_read_softmax(reader, &model->softmax)) &&

@@ -39,8 +39,8 @@ void bw_packed_fold_all(const bw_matrix *matrix, int32_t bias[]) {
 
 #if !BW_DSP
 
-/* What the vector's elements do to the halfwords of a quad: the whole halfwords times z, their low bytes times y. All fit
- * int16, which compilers know vectors for. */
+/* What the vector's elements do to the halfwords of a quad: the whole halfwords times z, their low bytes times y. All
+ * fit int16, which compilers know vectors for. */
 typedef struct factors {
     int16_t z[2];
     int16_t y[2];
@@ -137,7 +137,8 @@ void bw_packed_activate(const int16_t parts[], int16_t cell[], int8_t hidden[], 
             gates[gate] = bw_sat16(parts[gate] + parts[BW_GATES + gate]);
         }
         const int32_t candidate = tanh_at(bw_clamp(6 * gates[2], -flat, flat - 1));
-        const int32_t added = sigmoid(gates[0], constants->sigmoid) * candidate + constants->added + 2 * sign_of(candidate);
+        const int32_t added =
+            sigmoid(gates[0], constants->sigmoid) * candidate + constants->added + 2 * sign_of(candidate);
         const int32_t before = cell[unit];
         const int32_t kept = sigmoid(gates[1], constants->sigmoid) * before + constants->kept + 2 * sign_of(before);
         const int32_t state = bw_sat16((added >> constants->added_shift) + (kept >> 15));

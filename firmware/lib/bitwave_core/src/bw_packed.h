@@ -1,9 +1,9 @@
 /* Packed weights: the layout that the Cortex-M4 kernels read, and that every build can.
  *
- * Per gate and group of eight units: one word per unit for the pair of columns, if there is one, then per quad of columns
- * one word per unit. A quad's word holds the weights of four columns in two halfwords, 256 w1 + w0 and 256 w3 + w2; a
- * pair's word two int16 weights. Columns and units behind the last are zero. A pair is there where one or two columns of
- * an input matrix remain behind the quads; elsewhere they take a quad.
+ * Per gate and group of eight units: one word per unit for the pair of columns, if there is one, then per quad of
+ * columns one word per unit. A quad's word holds the weights of four columns in two halfwords, 256 w1 + w0 and 256 w3 +
+ * w2; a pair's word two int16 weights. Columns and units behind the last are zero. A pair is there where one or two
+ * columns of an input matrix remain behind the quads; elsewhere they take a quad.
  *
  * Sums are scaled by 256, and their biases are folded: 256 (b + 127 (w1 + w3 of every quad) - zero * (all weights)).
  * bw_dsp_product.S tells why. Which layers are packed: image.py, which knows what bw_prepare.c checks. */

@@ -1,10 +1,10 @@
 /* Raw sample -> model's rate -> int8 -> lanes -> scores -> decision -> event.
  *
  * Window j covers the samples j * hop .. j * hop + window - 1 and lives in lane j % lanes: with ceil(window / hop)
- * lanes the lane is free again when its next window starts. A stateful model has one lane, which is never reset: its first
- * window ends after `window` samples, and the next after `hop` more. All of that counts from the last reset or waking.
- * Samples here are those of the model's rate. At most one window ends with a sample of the sensor: it makes two of the
- * model's at most, and then hop is at least 2. */
+ * lanes the lane is free again when its next window starts. A stateful model has one lane, which is never reset: its
+ * first window ends after `window` samples, and the next after `hop` more. All of that counts from the last reset or
+ * waking. Samples here are those of the model's rate. At most one window ends with a sample of the sensor: it makes two
+ * of the model's at most, and then hop is at least 2. */
 #include <string.h>
 
 #include "bw_frontend.h"

@@ -1,4 +1,5 @@
-/* The signed table of slopes: values and slopes of bw_lut on both sides of zero, for packed layers: bw_dsp_activate.S. */
+/* The signed table of slopes: values and slopes of bw_lut on both sides of zero, for packed layers:
+ * bw_dsp_activate.S. */
 #ifndef BW_SLOPES_H
 #define BW_SLOPES_H
 

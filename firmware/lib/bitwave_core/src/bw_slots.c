@@ -2,10 +2,10 @@
  *
  *   magic u32, generation u32, size u32, CRC-32 of the image u32, digest u8[8], CRC-32 of all before u32, unused u32
  *
- * An update erases the slot that is not active, page by page as its bytes come, so that the header goes first. The header is
- * written last, and its CRC as the very last word: until that word is whole the slot counts for nothing, so a power cut
- * at any moment leaves the other slot, or the built-in model. Of the valid slots the larger generation is active. Rolling
- * back clears that same word: no half of this, nor of an erase, can make the header whole again. */
+ * An update erases the slot that is not active, page by page as its bytes come, so that the header goes first. The
+ * header is written last, and its CRC as the very last word: until that word is whole the slot counts for nothing, so a
+ * power cut at any moment leaves the other slot, or the built-in model. Of the valid slots the larger generation is
+ * active. Rolling back clears that same word: no half of this, nor of an erase, can make the header whole again. */
 #include <string.h>
 
 #include "bitwave.h"

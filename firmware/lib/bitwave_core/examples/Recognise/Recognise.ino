@@ -1,5 +1,5 @@
-/* The smallest use of the core: samples in, gestures out, the lamp blinks. Copy bitwave_model.h and bitwave_model.c, from
- * bitwave export, beside this file, and fill in read_sample(). The whole board, with links and updates, is in
+/* The smallest use of the core: samples in, gestures out, the lamp blinks. Copy bitwave_model.h and bitwave_model.c,
+ * from bitwave export, beside this file, and fill in read_sample(). The whole board, with links and updates, is in
  * firmware/nano33ble. */
 #include <Arduino.h>
 #include <bitwave.h>

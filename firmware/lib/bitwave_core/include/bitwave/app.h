@@ -111,13 +111,14 @@ typedef struct bw_app {
     bw_board_counters counters;
 } bw_app;
 
-/* Bytes of arena that the app needs for a model; `model` may be NULL. To take any update of models that need up to R for
- * the recognizer and N for one lane (bw_recognizer_arena_size(), bw_network_arena_size()), the arena has R + N bytes. */
+/* Bytes of arena that the app needs for a model; `model` may be NULL. To take any update of models that need up to R
+ * for the recognizer and N for one lane (bw_recognizer_arena_size(), bw_network_arena_size()), the arena has R + N
+ * bytes. */
 size_t bw_app_arena_size(const bw_model *model);
 
-/* Chooses the model: the newest valid one of the flash slots, else `built_in`, and runs its known answer. Both may be NULL:
- * without any model the app streams, and recognise answers BW_NO_MODEL. The same for a built-in model of other channels
- * or another scale than the board's, with BW_MODEL_MISMATCH. Everything given must outlive the app. */
+/* Chooses the model: the newest valid one of the flash slots, else `built_in`, and runs its known answer. Both may be
+ * NULL: without any model the app streams, and recognise answers BW_NO_MODEL. The same for a built-in model of other
+ * channels or another scale than the board's, with BW_MODEL_MISMATCH. Everything given must outlive the app. */
 BW_MUST_CHECK bw_status bw_app_init(bw_app *app, const bw_board *board, const bw_model *built_in,
                                     const bw_flash *flash, void *arena, size_t size);
 

@@ -14,12 +14,12 @@ typedef struct bw_network {
     uint32_t lanes;
     uint32_t most_samples; /* of a window: bw_model_most_steps() */
     size_t lane_size;
-    /* [lanes]: samples u32 since the reset; per layer the cell int16 [hidden], then the hidden state int8 [hidden], both
-     * padded; per branch int32 [hidden] sums of the steps, or int8 [steps][hidden] of all and [steps] scores */
+    /* [lanes]: samples u32 since the reset; per layer the cell int16 [hidden], then the hidden state int8 [hidden],
+     * both padded; per branch int32 [hidden] sums of the steps, or int8 [steps][hidden] of all and [steps] scores */
     uint8_t *states;
     uint32_t layer_at[BW_MAX_LAYERS];  /* in a lane's state */
     uint32_t pool_at[BW_MAX_BRANCHES]; /* in a lane's state */
-    int8_t *window[BW_MAX_BRANCHES];   /* [kernel][channels] the last samples, shared by the lanes; NULL: no convolution */
+    int8_t *window[BW_MAX_BRANCHES];   /* [kernel][channels] the last samples, for all lanes; NULL: no convolution */
     int32_t *biases[BW_MAX_LAYERS]; /* of the recurrent matrices, packed and folded; NULL where plain */
     int16_t *records;               /* parts of the gates, see bw_dsp.h; between steps, scratch for the head */
     int8_t *input;                  /* of the first LSTM layer, padded */

@@ -14,7 +14,8 @@ extern "C" {
 #define BW_DIGEST 8u        /* bytes of the .tflite's SHA-256 that name a model */
 
 /* NOR flash that is mapped into memory; an erased word is all ones, and writing only clears bits. The core writes no
- * word more than twice without an erase between. Both functions return BW_OK or BW_FLASH_FAILED, when the flash has finished. */
+ * word more than twice without an erase between. Both functions return BW_OK or BW_FLASH_FAILED, when the flash has
+ * finished. */
 typedef struct bw_flash {
     void *context;
     const void *slots[BW_SLOTS]; /* where each slot can be read, BW_ALIGNMENT-aligned: models run from there */
@@ -65,7 +66,8 @@ uint32_t bw_slots_room(const bw_flash *flash);
 /* Starts an update into the slot that is not active, or goes on with the same one: slots->received tells where. */
 BW_MUST_CHECK bw_status bw_slots_begin(bw_slots *slots, const bw_update *update);
 
-/* The next bytes of the image, a multiple of four: erases where a page begins. After BW_FLASH_FAILED the update is over. */
+/* The next bytes of the image, a multiple of four: erases where a page begins. After BW_FLASH_FAILED the update is
+ * over. */
 BW_MUST_CHECK bw_status bw_slots_write(bw_slots *slots, const uint8_t bytes[], uint32_t size);
 
 /* Verifies the whole image and makes it the active model, with one last word. A refused image ends the update. */

@@ -42,19 +42,19 @@ typedef enum bw_frame_type {
 
 /* Bodies, in order of their bytes; every command but UPDATE_CHUNK is answered by STATUS, after the frame it asks for.
  *
- * INFO      format u8 = 2, image ABI u8, board u8, firmware u8[3], channels u8, labels u8, sensor rate u32 mHz, model rate
- *           u32 mHz, window u16, hop u16, accel scale u32, gyro scale u32, digest u8[8], lost samples u32, dropped frames
- *           u32; since format 2: active u8 (slot, BW_BUILT_IN; 0xFE: no model), slot states u8[2], flags u8
- *           (BW_INFO_...), room of a slot u32 (0: no slots), arena size u32, arena used by the model u32;
+ * INFO      format u8 = 2, image ABI u8, board u8, firmware u8[3], channels u8, labels u8, sensor rate u32 mHz,
+ *           model rate u32 mHz, window u16, hop u16, accel scale u32, gyro scale u32, digest u8[8], lost samples u32,
+ *           dropped frames u32; since format 2: active u8 (slot, BW_BUILT_IN; 0xFE: no model), slot states u8[2],
+ *           flags u8 (BW_INFO_...), room of a slot u32 (0: no slots), arena size u32, arena used by the model u32;
  *           then the labels: length u8 and ASCII. Sent unasked on both links when the model has changed.
  * SAMPLES   first u32, channels u8, count u8, count times: time since the sample before u16 us, channels i16
  * EVENT     sample u32, label u8, score u8
  * SCORES    sample u32, count u8, scores i8
  * STATUS    command type u8, command sequence u16, bw_status u8, text
  * TRACE     step u16, layer u8, hidden count u8, hidden i8, cell i16
- * COUNTERS  samples u32, lost u32, dropped frames u32, CRC errors u32, cycles per step u32, longest loop u32 us, stack used
- *           u32, stack size u32, arena used u32, arena size u32, samples recognised u32, of these slept through u32;
- *           0: unmeasured. Readers take longer and shorter ones.
+ * COUNTERS  samples u32, lost u32, dropped frames u32, CRC errors u32, cycles per step u32, longest loop u32 us,
+ *           stack used u32, stack size u32, arena used u32, arena size u32, samples recognised u32, of these slept
+ *           through u32; 0: unmeasured. Readers take longer and shorter ones.
  * FAULT     bw_fault u8, text
  * UPDATE    bw_status u8 of the last chunk, active u8, received u32, size u32 (0: no update), digest u8[8]
  *
@@ -63,10 +63,10 @@ typedef enum bw_frame_type {
  * PARITY              first step u16, count u8, flags u8 (BW_PARITY_...), int8 input
  * UPDATE_BEGIN        size u32, CRC-32 of the image u32, digest u8[8]; answered by UPDATE and STATUS. The same as the
  *                     update under way goes on at UPDATE's `received`, over whatever link
- * UPDATE_CHUNK        flags u8 (BW_CHUNK_ANSWER), offset u32, bytes of the image (a multiple of 4, BW_UPDATE_CHUNK at most).
- *                     Answered by UPDATE and STATUS where flagged, else not at all; but where one cannot be taken (a
- *                     chunk before it was lost), one unasked UPDATE tells from where to send again. What was received
- *                     already is passed over. So a host sends several ahead and flags the last
+ * UPDATE_CHUNK        flags u8 (BW_CHUNK_ANSWER), offset u32, bytes of the image, a multiple of 4, at most
+ *                     BW_UPDATE_CHUNK. Answered by UPDATE and STATUS where flagged, else not at all; but where one
+ *                     cannot be taken (a chunk before it was lost), one unasked UPDATE tells from where to send again.
+ *                     What was received already is passed over. So a host sends several ahead and flags the last
  * UPDATE_FINISH       answered by UPDATE, INFO on both links where the model has changed, STATUS
  *
  * UPDATE_... and ROLLBACK need a physical link, or on a remote one the window of BW_ALLOW_US that ALLOW_UPDATE over a
