@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import math
 from collections.abc import Callable, Sequence
 from typing import Any
 
@@ -16,11 +15,10 @@ from bitwave.recordings.recording import Recording
 from .augment import FloatArray
 from .blocklstm import CarryingLstm
 from .chains import Chains
+from .course import Check, Course, learning_rate
 from .model import build_deployable, build_training, remember
 from .settings import Augmentation, Epoch, RunConfig
-from .trainer import learning_rate, standardization
-
-Check = tuple[float, float]  # loss and accuracy
+from .trainer import standardization
 
 
 class StatefulTrainer:
@@ -46,8 +44,7 @@ class StatefulTrainer:
         fitted = _Fitted(self.config, chains.rows, seed)
         checked = Chains(validation, self.config) if validation else None
         other = _Fitted(self.config, checked.rows, seed) if checked else None
-        history: list[Epoch] = []
-        best, best_epoch, best_weights = math.inf, 0, fitted.weights
+        course = Course(settings, report)
         for epoch in range(settings.epochs):
             parts = list(chains.stretches(random, settings.augmentation))
             if not parts:
@@ -58,36 +55,16 @@ class StatefulTrainer:
                 rate = learning_rate(settings, epoch + step / len(parts))
                 batch = ((raw - mean) / deviation).astype(np.float32)
                 losses.append(fitted.step(batch, targets, weights, rate))
-            loss: float | None = None
-            accuracy: float | None = None
+            check: Check | None = None
             if checked is not None and other is not None:
                 other.weights = fitted.weights
-                loss, accuracy = _check(other, checked, mean, deviation)
-            mean_loss = float(np.mean(losses))
-            for value in (mean_loss, loss):
-                if value is not None and not math.isfinite(value):
-                    raise UsageError(
-                        f"training diverged in epoch {epoch + 1}: the loss is {value}; lower --learning-rate"
-                    )
-            history.append(
-                Epoch(
-                    epoch=epoch,
-                    learning_rate=learning_rate(settings, float(epoch)),
-                    loss=mean_loss,
-                    validation_loss=loss,
-                    validation_accuracy=accuracy,
-                )
-            )
-            report(history[-1])
-            if loss is None or loss < best:
-                best = math.inf if loss is None else loss
-                best_epoch, best_weights = epoch, fitted.weights
-            if epoch - best_epoch >= settings.patience:
+                check = _check(other, checked, mean, deviation)
+            if course.add(losses, check, lambda: fitted.weights):
                 break
-        fitted.weights = best_weights
+        fitted.weights = course.best_weights
         config = self.config
         kept = build_deployable(fitted.network, config.channels, mean, deviation, settings, config.window)
-        return history, best_epoch, kept
+        return course.history, course.best_epoch, kept
 
 
 class _Fitted:

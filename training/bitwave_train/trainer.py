@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import math
 from collections.abc import Callable, Iterator, Sequence
 from typing import Any
 
@@ -11,13 +10,13 @@ import numpy as np
 import numpy.typing as npt
 import tensorflow as tf
 
-from bitwave.errors import UsageError
 from bitwave.recordings.recording import Recording
 from bitwave.recordings.windowing import Windows, windows
 
 from .augment import augment
+from .course import Course, learning_rate
 from .model import build_deployable, build_training, remember, step_weights
-from .settings import Epoch, RunConfig, Settings
+from .settings import Epoch, RunConfig
 
 FloatArray = npt.NDArray[np.float32]
 SHIFTS = 11  # windows per gesture take that is longer than the window
@@ -81,38 +80,19 @@ class Trainer:
         checked = windows(validation, self.config.labels, self.config.window, self.config.hop)
         seen = tf.constant(((checked.samples - mean) / deviation).astype(np.float32)) if validation else None
         per_epoch = -(-pool.groups // settings.batch)
-        history: list[Epoch] = []
-        best, best_epoch, best_weights = math.inf, 0, self._network.get_weights()
+        course = Course(settings, report)
         for epoch in range(settings.epochs):
             losses = []
             for step, (raw, targets) in enumerate(pool.batches(random)):
                 self._optimizer.learning_rate.assign(learning_rate(settings, epoch + step / per_epoch))
                 batch = ((raw - mean) / deviation).astype(np.float32)
                 losses.append(self._step(tf.constant(batch), tf.constant(targets), tf.constant(pool.weights[targets])))
-            mean_loss = float(np.mean([float(value) for value in losses]))
-            loss, accuracy = (None, None) if seen is None else self._check(seen, checked)
-            for value in (mean_loss, loss):
-                if value is not None and not math.isfinite(value):
-                    raise UsageError(
-                        f"training diverged in epoch {epoch + 1}: the loss is {value}; lower --learning-rate"
-                    )
-            history.append(
-                Epoch(
-                    epoch=epoch,
-                    learning_rate=learning_rate(settings, float(epoch)),
-                    loss=mean_loss,
-                    validation_loss=loss,
-                    validation_accuracy=accuracy,
-                )
-            )
-            report(history[-1])
-            if loss is None or loss < best:
-                best = math.inf if loss is None else loss
-                best_epoch, best_weights = epoch, self._network.get_weights()
-            if epoch - best_epoch >= settings.patience:
+            check = None if seen is None else self._check(seen, checked)
+            if course.add([float(value) for value in losses], check, self._network.get_weights):
                 break
-        self._network.set_weights(best_weights)
-        return history, best_epoch, build_deployable(self._network, self.config.channels, mean, deviation, settings)
+        self._network.set_weights(course.best_weights)
+        kept = build_deployable(self._network, self.config.channels, mean, deviation, settings)
+        return course.history, course.best_epoch, kept
 
     def _step_eagerly(self, batch: tf.Tensor, targets: tf.Tensor, weights: tf.Tensor) -> tf.Tensor:
         with tf.GradientTape() as tape:
@@ -136,15 +116,6 @@ class Trainer:
         logits = self._logits(seen)
         entropy = tf.nn.sparse_softmax_cross_entropy_with_logits(checked.classes, logits)
         return float(tf.reduce_mean(entropy)), float(np.mean(np.argmax(logits, axis=1) == checked.classes))
-
-
-def learning_rate(settings: Settings, epoch: float) -> float:
-    """Linear warm-up, then half a cosine to zero."""
-    warmup = min(settings.warmup, settings.epochs - 1)
-    if epoch < warmup:
-        return settings.learning_rate * (epoch + 0.1) / (warmup + 0.1)
-    part = (epoch - warmup) / (settings.epochs - warmup)
-    return settings.learning_rate * 0.5 * (1.0 + math.cos(math.pi * min(part, 1.0)))
 
 
 class Pool:
