@@ -19,7 +19,8 @@ from bitwave.recordings.segments import corrections, write_segments
 from bitwave.recordings.streams import load_streams
 from bitwave.tflite import build as tflite_build
 from bitwave_train import calibrate as calibration
-from bitwave_train.settings import Run, Split, open_run
+from bitwave_train.runs import Run, open_run
+from bitwave_train.settings import Split
 from bitwave_train.unseen import hear_run
 from models import random_model
 from support import need

@@ -14,7 +14,8 @@ from bitwave.errors import LeakingSplit, ModelError, RecordingError, UsageError
 from bitwave.recordings.dataset import Dataset, from_recordings
 from bitwave_train import evaluate, report, tflite_writer, train
 from bitwave_train.augment import augment, rotations, vectors
-from bitwave_train.settings import Augmentation, Epoch, Run, Settings, Split, open_run
+from bitwave_train.runs import Epoch, Run, open_run
+from bitwave_train.settings import Augmentation, Settings, Split
 from bitwave_train.shapes import modalities
 from support import need
 from training_data import STEPS, dataset, take, write_dataset

@@ -13,7 +13,7 @@ from bitwave import cli, tflite
 from bitwave.errors import RecordingError, UsageError
 from bitwave.recordings.dataset import from_recordings
 from bitwave_train.options import as_toml, read_options
-from bitwave_train.settings import open_run
+from bitwave_train.runs import open_run
 from support import need
 from training_data import dataset, write_dataset
 

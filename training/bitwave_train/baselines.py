@@ -24,7 +24,8 @@ from bitwave.recordings.recording import Recording
 from bitwave.recordings.windowing import Windows, windows
 
 from .evaluate import Baseline, Comparison, score
-from .settings import Part, Run, RunConfig
+from .runs import Part, Run
+from .settings import RunConfig
 
 CNN_FILTERS = (24, 32, 32)  # of its three convolutions
 CNN_KERNEL = 5

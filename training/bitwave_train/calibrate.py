@@ -22,7 +22,7 @@ from bitwave.recognition.search import Search
 from bitwave.recognition.traces import Trace, Tracer
 from bitwave.tflite import build as tflite_build
 
-from .settings import Run
+from .runs import Run
 from .unseen import Heard
 
 

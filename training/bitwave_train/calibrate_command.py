@@ -43,7 +43,7 @@ def calibrate(
 
     from . import calibrate as calibration
     from . import unseen
-    from .settings import open_run
+    from .runs import open_run
 
     asked = Asked(false_activations_per_hour, math.inf if median_delay_ms is None else median_delay_ms / 1000.0)
     console = Console(stderr=as_json, markup=False)  # a path may hold brackets

@@ -15,7 +15,8 @@ if TYPE_CHECKING:
     from bitwave.recordings.dataset import Dataset
 
     from .evaluate import Comparison
-    from .settings import Run, RunConfig
+    from .runs import Run
+    from .settings import RunConfig
 
 RunFolder = Annotated[Path, typer.Argument(help="Folder of the run, as bitwave train wrote it.")]
 DataFolder = Annotated[Path | None, typer.Option(help="Folder of the recordings, where it moved since training.")]
@@ -42,7 +43,7 @@ def quantize(
     """Write model.tflite beside every Keras model of a run: int8, calibrated on its training recordings."""
     from .backend import prepare
     from .quantize import options
-    from .settings import open_run
+    from .runs import open_run
     from .tflite_writer import DecisionDefaults, GateDefaults, write_run
 
     chosen = options(activations, percentile, weights)
@@ -95,7 +96,7 @@ def evaluate(
     from . import evaluate as evaluation
     from . import report
     from .backend import prepare
-    from .settings import open_run
+    from .runs import open_run
 
     if baselines:
         company.require()
@@ -132,7 +133,7 @@ def _evaluate_events(path: Path, streams: Path | None, picture: Path | None, as_
     from bitwave.recordings.streams import load_streams
 
     from . import unseen
-    from .settings import open_run
+    from .runs import open_run
 
     if path.is_file():
         if streams is None:

@@ -25,7 +25,8 @@ from bitwave.tflite.reader import read_model
 from .evaluate import Comparison, Scores, score
 from .floatmodel import FloatArray, FloatBranch, FloatDense, FloatLstm, FloatModel
 from .keras_reader import load
-from .settings import Part, Run, RunConfig
+from .runs import Part, Run
+from .settings import RunConfig
 
 
 def require() -> None:

@@ -10,7 +10,8 @@ import numpy as np
 
 from bitwave.errors import UsageError
 
-from .settings import Epoch, Settings
+from .runs import Epoch
+from .settings import Settings
 
 Check = tuple[float, float]  # loss and accuracy
 

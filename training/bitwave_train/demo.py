@@ -20,7 +20,7 @@ if TYPE_CHECKING:
     from bitwave.synth.wrist import Interval
 
     from .evaluate import Comparison
-    from .settings import Run
+    from .runs import Run
 
 LEARNERS = tuple(f"p{number:02d}" for number in range(1, 6))
 STRANGER = "p06"  # training never sees this participant

@@ -19,7 +19,7 @@ from bitwave.recordings.windowing import windows
 from .evaluate import SCORE_SCALE, SCORE_ZERO_POINT, Comparison, compare
 from .floatmodel import FloatModel, run
 from .keras_reader import load
-from .settings import History, Part, Run
+from .runs import History, Part, Run
 
 Array = npt.NDArray[np.float64]
 Z_95 = 1.959964  # of the normal distribution, two-sided 95 %

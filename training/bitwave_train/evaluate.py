@@ -20,7 +20,7 @@ from bitwave.recordings.windowing import Windows, windows
 
 from .floatmodel import FloatModel, run
 from .keras_reader import load
-from .settings import Part, Run
+from .runs import Part, Run
 
 SCORE_SCALE, SCORE_ZERO_POINT = 1.0 / 256.0, -128  # of the int8 softmax
 

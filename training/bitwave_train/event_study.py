@@ -35,7 +35,7 @@ from bitwave.recordings.segments import corrections, write_segments
 from bitwave.recordings.streams import Stream, load_streams
 
 from .options import Options, read_options
-from .settings import Epoch, Run
+from .runs import Epoch, Run
 
 Say = Callable[[str], object]
 

@@ -7,7 +7,8 @@ from types import TracebackType
 from rich.console import Console
 from rich.progress import BarColumn, MofNCompleteColumn, Progress, TaskID, TextColumn, TimeElapsedColumn
 
-from .settings import Epoch, RunConfig
+from .runs import Epoch
+from .settings import RunConfig
 
 
 class TrainingProgress:

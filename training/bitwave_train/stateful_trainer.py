@@ -17,7 +17,8 @@ from .blocklstm import CarryingLstm
 from .chains import Chains
 from .course import Check, Course, learning_rate
 from .model import build_deployable, build_training, remember
-from .settings import Augmentation, Epoch, RunConfig
+from .runs import Epoch
+from .settings import Augmentation, RunConfig
 from .trainer import standardization
 
 

@@ -28,7 +28,8 @@ from bitwave.recordings import dataset
 from bitwave.tflite.reader import read_model
 
 from .options import Options, read_options
-from .settings import Augmentation, Epoch, Run
+from .runs import Epoch, Run
+from .settings import Augmentation
 
 WIDE_RANGE = CountsScale(accel_lsb_per_g=4096.0)  # reaches 8 g
 CAPTURE = ("aX", "aY", "aZ", "gX", "gY", "gZ")

@@ -23,7 +23,8 @@ from bitwave.tflite import build as tflite_build
 from .floatmodel import FloatModel
 from .keras_reader import load
 from .quantize import Options, front_end, quantize
-from .settings import History, Run, RunConfig
+from .runs import History, Run
+from .settings import RunConfig
 
 NEVER = 65535  # counts that no two samples are apart, or the most samples that a gate counts
 

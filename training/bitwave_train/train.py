@@ -19,7 +19,8 @@ from bitwave.recordings.dataset import Split as Indices
 from bitwave.recordings.recording import Recording
 from bitwave.recordings.windowing import windows
 
-from .settings import Epoch, History, Part, Run, RunConfig, Settings, Split, as_json, create
+from .runs import Epoch, History, Part, Run, as_json, create
+from .settings import RunConfig, Settings, Split
 
 if TYPE_CHECKING:
     from .stateful_trainer import StatefulTrainer

@@ -16,7 +16,8 @@ from bitwave.recordings.windowing import Windows, windows
 from .augment import augment
 from .course import Course, learning_rate
 from .model import build_deployable, build_training, remember, step_weights
-from .settings import Epoch, RunConfig
+from .runs import Epoch
+from .settings import RunConfig
 
 FloatArray = npt.NDArray[np.float32]
 SHIFTS = 11  # windows per gesture take that is longer than the window

@@ -16,7 +16,7 @@ from bitwave.recognition.traces import Trace, Tracer
 from bitwave.recordings.recording import split_name
 from bitwave.recordings.streams import Stream
 
-from .settings import Part, Run
+from .runs import Part, Run
 
 
 @dataclass(frozen=True, eq=False)
