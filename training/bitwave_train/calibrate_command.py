@@ -39,7 +39,6 @@ def calibrate(
     from bitwave.errors import UsageError
     from bitwave.recognition.calibration import Asked
     from bitwave.recognition.event_picture import draw_calibration
-    from bitwave.recordings.streams import load_streams
 
     from . import calibrate as calibration
     from . import unseen
@@ -47,13 +46,7 @@ def calibrate(
 
     asked = Asked(false_activations_per_hour, math.inf if median_delay_ms is None else median_delay_ms / 1000.0)
     console = Console(stderr=as_json, markup=False)  # a path may hold brackets
-    if run.is_file():
-        if streams is None:
-            raise UsageError("a model alone does not know its recordings: give --streams FOLDER")
-        heard = [unseen.hear_model(run, load_streams(streams))]
-    else:
-        opened = open_run(run)
-        heard = unseen.hear_run(opened, load_streams(streams or Path(opened.config.dataset)))
+    heard = unseen.hear(run, streams)
     for note in unseen.notes(heard):
         typer.echo(note, err=True)
     if run.is_file() or on:
@@ -65,7 +58,7 @@ def calibrate(
     else:
         if out is not None:
             raise UsageError("--out goes with one model: those of a run get their decisions where they are")
-        found = calibration.calibrate_run(opened, heard, asked)
+        found = calibration.calibrate_run(open_run(run), heard, asked)
     if not dry_run:
         for one in found:
             target = out or one.model

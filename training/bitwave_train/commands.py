@@ -126,22 +126,13 @@ def _evaluate_events(path: Path, streams: Path | None, picture: Path | None, as_
 
     from rich.console import Console
 
-    from bitwave.errors import UsageError
     from bitwave.recognition.event_picture import draw_score
     from bitwave.recognition.event_score import Score
     from bitwave.recognition.event_tables import tables
-    from bitwave.recordings.streams import load_streams
 
     from . import unseen
-    from .runs import open_run
 
-    if path.is_file():
-        if streams is None:
-            raise UsageError("a model alone does not know its recordings: give --streams FOLDER")
-        heard = [unseen.hear_model(path, load_streams(streams))]
-    else:
-        opened = open_run(path)
-        heard = unseen.hear_run(opened, load_streams(streams or Path(opened.config.dataset)))
+    heard = unseen.hear(path, streams)
     for note in unseen.notes(heard):
         typer.echo(note, err=True)
     found = unseen.scores(heard)

@@ -14,9 +14,9 @@ from bitwave.recognition.event_score import Score
 from bitwave.recognition.events import rate_of
 from bitwave.recognition.traces import Trace, Tracer
 from bitwave.recordings.recording import split_name
-from bitwave.recordings.streams import Stream
+from bitwave.recordings.streams import Stream, load_streams
 
-from .runs import Part, Run
+from .runs import Part, Run, open_run
 
 
 @dataclass(frozen=True, eq=False)
@@ -39,6 +39,24 @@ class Heard:
     def participants(self) -> tuple[str, ...]:
         """By name."""
         return tuple(sorted({trace.stream.recording.participant for trace in self.traces}))
+
+
+def hear(path: Path, streams: Path | None) -> list[Heard]:
+    """What a run, or one model of any, says about continuous recordings.
+
+    Args:
+        path: folder of a run, or a .tflite.
+        streams: folder of the recordings; None takes those that the run was trained on.
+
+    Raises:
+        UsageError: a model alone, and no recordings; or what `hear_run` raises.
+    """
+    if not path.is_file():
+        run = open_run(path)
+        return hear_run(run, load_streams(streams or Path(run.config.dataset)))
+    if streams is None:
+        raise UsageError("a model alone does not know its recordings: give --streams FOLDER")
+    return [hear_model(path, load_streams(streams))]
 
 
 def hear_model(path: Path, streams: Sequence[Stream]) -> Heard:

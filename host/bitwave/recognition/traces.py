@@ -77,7 +77,7 @@ class Tracer:
         self._core = HostCore(build(model))
 
     def trace(self, stream: Stream) -> Trace:
-        """Runs a stream; raises `RecordingError` where it is not of the model's channels, scale or rate."""
+        """Runs a stream; raises what `check_fits` does."""
         recording, metadata = stream.recording, self.metadata
         check_fits(recording, metadata)
         rows, times, fresh = [], [], []
