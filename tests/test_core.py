@@ -111,6 +111,7 @@ def test_streams_give_the_simulators_scores_and_events(
         margin=data.draw(st.integers(0, 30)),
         hold=data.draw(st.integers(1, 3)),
         refractory=data.draw(st.integers(0, 60)),
+        once=data.draw(st.booleans()),
         fires=tuple(data.draw(st.lists(st.booleans(), min_size=model.classes, max_size=model.classes))),
     )
     model = dataclasses.replace(model, metadata=metadata.model_copy(update={"decision": decision}))

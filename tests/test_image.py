@@ -16,6 +16,7 @@ from bitwave.core import host as core
 from bitwave.core.host import HostCore
 from bitwave.errors import ImageError, ModelError
 from bitwave.model import image, ranges
+from bitwave.model.metadata import Gate
 from bitwave.tflite import flow as tflite_flow
 from bitwave.tflite import ops as tflite_ops
 from ccode import CORE
@@ -65,9 +66,25 @@ def test_a_pure_function_with_its_facts_in_the_header() -> None:
     packed = image.build(model)
     assert packed == image.build(model)
     info = image.describe(packed)
-    assert (info.size, info.abi, info.digest) == (len(packed), 3, bytes(range(16)))
+    assert (info.size, info.digest) == (len(packed), bytes(range(16)))
     assert (info.window, info.hop, info.channels, info.classes) == (50, 10, 6, 5)
     assert (info.rate_mhz, info.accel_milli_lsb_per_g, info.gyro_milli_lsb_per_dps) == (100_000, 8_192_000, 16_384)
+
+
+@pytest.mark.parametrize(
+    "once, gate, abi", [(False, None, 3), (False, Gate(thresholds=(9,) * 6, still=50), 4), (True, None, 5)]
+)
+def test_an_image_is_of_the_oldest_abi_that_can_say_it(once: bool, gate: Gate | None, abi: int) -> None:
+    model = random_model(1, **ORDINARY)
+    assert model.metadata is not None
+    decision = model.metadata.decision.model_copy(update={"once": once})
+    metadata = model.metadata.model_copy(update={"decision": decision, "gate": gate})
+    packed = image.build(dataclasses.replace(model, metadata=metadata))
+    assert image.describe(packed).abi == abi and HostCore(packed).self_test()
+    if abi > image.ABI_OLDEST:  # an older core, and one that believes an older ABI, refuse what they don't know
+        older = packed[:4] + struct.pack("<H", abi - 1) + packed[6:]
+        with pytest.raises(ImageError):
+            HostCore(image.with_crc(older))
 
 
 def test_size_is_near_the_bare_numbers() -> None:
@@ -101,7 +118,8 @@ FORGERIES = {
     "an ABI too old": (4, struct.pack("<H", image.ABI_OLDEST - 1)),
     "a gate before there was one": (6, b"\x03"),
     "carried states before there were any": (6, b"\x05"),
-    "unknown flag": (6, b"\x09"),
+    "one event per run before there was that": (6, b"\x09"),
+    "unknown flag": (4, struct.pack("<HH", image.ABI, 0x11)),
     "no window": (32, bytes(2)),
     "a window too long": (32, struct.pack("<H", 4097)),
     "hop longer than the window": (34, struct.pack("<H", 51)),

@@ -282,6 +282,15 @@ def test_decision_fires_once_per_hold_and_refractory_time() -> None:
     assert found[1] == Event(1, 0, 200)
 
 
+def test_a_run_fires_once_where_asked() -> None:
+    decision = Decision(thresholds=(100, 100), fires=(True, True), hold=2, once=True)
+    a, b, neither = (200, 50), (50, 200), (90, 90)
+    found = pushed(decision, 1, a, a, a, a, b, a, a, a, neither, a, a, b, b, b)
+    assert [e.sample for e in found if e] == [1, 6, 10, 12]
+    late = pushed(decision.model_copy(update={"refractory": 6}), 1, a, a, b, b, b, b, b, b, b, b)
+    assert [e.sample for e in late if e] == [1, 7]  # the second run has to wait, and still has its event
+
+
 def test_decision_margin_threshold_and_smoothing() -> None:
     fires = (True, True)
     assert pushed(Decision(thresholds=(150, 150), fires=fires), 1, (149, 0), (150, 0)) == [None, Event(1, 0, 150)]

@@ -95,14 +95,13 @@ def _json(one: Calibrated, target: Path) -> dict[str, object]:
 
 
 def _show(console: Console, found: Sequence[Calibrated], asked: float, dry_run: bool) -> None:
-
     from rich.table import Table
 
     from bitwave.recognition.event_score import Score
     from bitwave.recognition.event_tables import tables
 
     table = Table(title="Decisions", box=None, pad_edge=False, collapse_padding=True)
-    for name in ("model", "/ hour", "recall", "F1", "smooth", "margin", "hold", "pause", "thresholds"):
+    for name in ("model", "/ hour", "recall", "F1", "smooth", "margin", "hold", "pause", "once", "thresholds"):
         table.add_column(name, justify="left" if name == "model" else "right")
     for one in found:
         chosen, decision = one.choice.chosen, one.choice.chosen.decision
@@ -111,7 +110,7 @@ def _show(console: Console, found: Sequence[Calibrated], asked: float, dry_run: 
             f"{one.model.parent.name}, on {', '.join(one.chosen_on)}",
             f"{chosen.false_per_hour:.2f}", f"{chosen.recall:.3f}",
             f"{chosen.f1:.3f}", str(decision.smoothing), str(decision.margin), str(decision.hold),
-            str(decision.refractory), f"{min(levels)}..{max(levels)}",
+            str(decision.refractory), "yes" if decision.once else "no", f"{min(levels)}..{max(levels)}",
         )  # fmt: skip
     console.print(table)
     for one in found:

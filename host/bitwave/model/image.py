@@ -33,7 +33,7 @@ from .quantmodel import (
 from .ranges import check_ranges
 
 MAGIC = b"BWIM"
-ABI = 4
+ABI = 5
 ABI_OLDEST = 3  # an image is of the oldest that can say what its model needs
 ALIGNMENT = 4
 DIGEST_BYTES = 16
@@ -41,6 +41,7 @@ CRC_AT = 12
 FLAG_SOFTMAX = 1
 FLAG_GATE = 2  # since ABI 4
 FLAG_STATEFUL = 4  # since ABI 4
+FLAG_ONCE = 8  # since ABI 5
 ANSWER_STEPS = 8  # at least; more where kernels and strides need them
 MAX_LANES = 32  # BW_MAX_LANES
 MAX_WIDTH = 255  # BW_MAX_WIDTH
@@ -103,7 +104,7 @@ def build(model: QuantModel) -> bytes:
     flags = _flags(model)
     header = _HEADER.pack(
         MAGIC,
-        ABI if flags & ~FLAG_SOFTMAX else ABI_OLDEST,
+        _abi(flags),
         flags,
         _HEADER.size + len(body),
         0,
@@ -179,7 +180,15 @@ def _flags(model: QuantModel) -> int:
     if model.metadata is not None:
         flags |= 0 if model.metadata.gate is None else FLAG_GATE
         flags |= FLAG_STATEFUL if model.metadata.is_stateful else 0
+        flags |= FLAG_ONCE if model.metadata.decision.once else 0
     return flags
+
+
+def _abi(flags: int) -> int:
+    """The oldest that knows these flags."""
+    if flags & FLAG_ONCE:
+        return 5
+    return 4 if flags & (FLAG_GATE | FLAG_STATEFUL) else ABI_OLDEST
 
 
 def _check_limits(model: QuantModel) -> None:

@@ -1,9 +1,9 @@
 """The `bitwave` metadata entry of a .tflite file: all that the network itself does not say.
 
 It is JSON, versioned by ``format``; readers take every older format, and the format written is the oldest that can say
-what the entry says: 2 where there is a gate or the streaming is stateful. What comes before the network (resampling,
-scaling of raw counts, motion gate) and after it (decision) has no third party, so the formulas stand here and simulator
-and core implement them independently.
+what the entry says: 2 where there is a gate or the streaming is stateful, 3 where the decision is ``once``. What comes
+before the network (resampling, scaling of raw counts, motion gate) and after it (decision) has no third party, so the
+formulas stand here and simulator and core implement them independently.
 
 Resampling of the sensor's samples x[n] (rate s) to the model's y[k] (rate m), rates in mHz, per channel::
 
@@ -28,6 +28,7 @@ Decision, once per finished window, on scores ``s[c] = int8 score + 128`` (0..25
     passes = fires[winner] and a[winner] >= threshold[winner] << 8 and a[winner] - second >= margin << 8
     run    = (run + 1 if winner is the last passing winner else 1) if passes else 0
     event  = passes and run >= hold and wait == 0; then wait = refractory and run = 0
+    once:    a run gives one event at most: run stays as it is, and no other event comes before a run begins with 1
 
 ``wait`` is 0 after a reset and becomes less by one with every sample of the model's rate, down to 0. The event's score
 is ``a[winner] >> 8``; its sample is the last sample of the window. ``run`` saturates at 255.
@@ -54,13 +55,13 @@ from __future__ import annotations
 
 import math
 import re
-from typing import Annotated, Literal
+from typing import Annotated, Any, Literal
 
 from pydantic import BaseModel, ConfigDict, Field, ValidationError, model_validator
 
 from ..errors import ModelError
 
-FORMAT = 2
+FORMAT = 3
 NAME_PATTERN = r"^[a-z0-9]+(-[a-z0-9]+)*$"
 MAX_LABELS = 16
 MULTIPLIER_BITS = 14
@@ -104,6 +105,7 @@ class Decision(_Frozen):
     margin: Annotated[int, Field(ge=0, le=255)] = 0
     hold: Annotated[int, Field(ge=1, le=255)] = 1
     refractory: Annotated[int, Field(ge=0, le=65535)] = 0
+    once: bool = False
     fires: tuple[bool, ...]
 
 
@@ -131,7 +133,7 @@ class CountsScale(_Frozen):
 class Metadata(_Frozen):
     """The whole entry."""
 
-    format: Literal[1, 2] = 1
+    format: Literal[1, 2, 3] = 1
     tool: str = Field(max_length=64)
     labels: Annotated[tuple[Name, ...], Field(min_length=2, max_length=MAX_LABELS)]
     rate_hz: Annotated[float, Field(gt=0, le=10000)]
@@ -181,9 +183,13 @@ class Metadata(_Frozen):
 
     def to_json(self) -> bytes:
         """Compact UTF-8 JSON, a pure function of the values, in the oldest format that can say them."""
-        if self.gate is None and not self.is_stateful:
-            return self.model_copy(update={"format": 1}).model_dump_json(exclude={"streaming", "gate"}).encode()
-        return self.model_copy(update={"format": FORMAT}).model_dump_json().encode()
+        if self.decision.once:
+            return self.model_copy(update={"format": FORMAT}).model_dump_json().encode()
+        late: dict[str, Any] = {"decision": {"once"}}
+        if self.gate is not None or self.is_stateful:
+            return self.model_copy(update={"format": 2}).model_dump_json(exclude=late).encode()
+        late |= {"streaming": True, "gate": True}
+        return self.model_copy(update={"format": 1}).model_dump_json(exclude=late).encode()
 
     @classmethod
     def from_json(cls, text: bytes) -> Metadata:

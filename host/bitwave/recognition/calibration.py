@@ -1,13 +1,13 @@
 """Choosing a decision: recall against false activations per hour on calibration participants.
 
 Of all decisions with at most the false activations per hour, and at most the median delay behind a gesture's end, that
-were asked for, the best one is taken. What is best
-must hold for people who are not there: the worth of a decision is the mean of the calibration participants' F1 of
-events, and of the lowest among them, ``(mean + min) / 2``. First comes a grid over one threshold for all classes,
-smoothing, margin, hold and refractory time, where neighbours in threshold count too, since a peak of one alone is luck;
-then the thresholds go their own ways, class by class, as long as that gains. Where several do equally well, the middle
-of the longest row of thresholds stands farthest from where it would be worse. Where none does as asked, the one that is
-nearest to it is taken, and the choice says so.
+were asked for, the best one is taken. What is best must hold for people who are not there: the worth of a decision is
+the mean of the calibration participants' F1 of events, and of the lowest among them, ``(mean + min) / 2``. First comes
+a grid over one threshold for all classes, smoothing, margin, hold, refractory time and whether a run of windows fires
+once, where neighbours in threshold count too, since a peak of one alone is luck; then the thresholds go their own ways,
+class by class, as long as that gains `LEAST_GAIN`: less is an event or two, and luck again. Where several do equally
+well, the middle of the longest row of thresholds stands farthest from where it would be worse. Where none does as
+asked, the one that is nearest to it is taken, and the choice says so.
 """
 
 from __future__ import annotations
@@ -31,6 +31,7 @@ SMOOTHINGS = (0, 1, 2)
 REFRACTORY_S = (0.4, 0.7, 1.0, 1.5)
 MAX_REFRACTORY = 65535
 NEIGHBOURS = 2  # on either side
+LEAST_GAIN = 0.005  # of worth, by one threshold
 MOVES = 40  # single thresholds that may be changed, one after the other
 
 Floats = npt.NDArray[np.float64]
@@ -126,9 +127,10 @@ class _People:
 
 def _grid(smoothing: int, metadata: Metadata) -> Settings:
     refractory = np.unique(np.minimum(np.rint(np.array(REFRACTORY_S) * metadata.rate_hz), MAX_REFRACTORY))
-    grid = np.meshgrid(THRESHOLDS, MARGINS, HOLDS, refractory.astype(np.int64), indexing="ij")
-    threshold, margin, hold, wait = (values.ravel().astype(np.int64) for values in grid)
-    return Settings(smoothing, np.tile(threshold[:, None], (1, len(metadata.labels))), margin, hold, wait)
+    grid = np.meshgrid(THRESHOLDS, MARGINS, HOLDS, refractory.astype(np.int64), (0, 1), indexing="ij")
+    threshold, margin, hold, wait, once = (values.ravel().astype(np.int64) for values in grid)
+    thresholds = np.tile(threshold[:, None], (1, len(metadata.labels)))
+    return Settings(smoothing, thresholds, margin, hold, wait, once.astype(np.bool_))
 
 
 def _worth(outcomes: Sequence[Outcome], asked: Asked) -> Floats:
@@ -166,7 +168,7 @@ def _own_ways(people: _People, settings: Settings, index: int, asked: Asked) -> 
         tried = current.repeated(len(label))
         tried.thresholds[np.arange(len(label)), label] = np.tile(THRESHOLDS, len(people.firing))
         worth = _worth(people.run(tried), asked)
-        if worth.max() <= _worth(outcomes, asked)[0]:
+        if worth.max() < _worth(outcomes, asked)[0] + LEAST_GAIN:
             break
         best = np.flatnonzero(worth == worth.max())
         alike = best[label[best] == label[best[0]]]

@@ -27,7 +27,7 @@ class Settings:
 
     Attributes:
         thresholds: (settings, classes), 0..255.
-        margin, hold, refractory: (settings,), as in `Decision`.
+        margin, hold, refractory, once: (settings,), as in `Decision`.
     """
 
     smoothing: int
@@ -35,6 +35,7 @@ class Settings:
     margin: Ints
     hold: Ints
     refractory: Ints
+    once: npt.NDArray[np.bool_]
 
     def __len__(self) -> int:
         return len(self.margin)
@@ -47,24 +48,39 @@ class Settings:
             margin=int(self.margin[index]),
             hold=int(self.hold[index]),
             refractory=int(self.refractory[index]),
+            once=bool(self.once[index]),
             fires=fires,
         )
 
     def only(self, index: int) -> Settings:
         """One of them, alone."""
-        rest = (values[[index]] for values in (self.margin, self.hold, self.refractory))
-        return Settings(self.smoothing, self.thresholds[[index]], *rest)
+        return self._picked(np.array([index]))
 
     def repeated(self, count: int) -> Settings:
         """A single one, as often."""
-        rest = (np.repeat(values, count) for values in (self.margin, self.hold, self.refractory))
-        return Settings(self.smoothing, np.repeat(self.thresholds, count, axis=0), *rest)
+        return self._picked(np.zeros(count, np.int64))
+
+    def _picked(self, indices: Ints) -> Settings:
+        return Settings(
+            self.smoothing,
+            self.thresholds[indices],
+            self.margin[indices],
+            self.hold[indices],
+            self.refractory[indices],
+            self.once[indices],
+        )
 
     @classmethod
     def of(cls, decision: Decision) -> Settings:
         """A single one."""
-        one = (np.array([value], np.int64) for value in (decision.margin, decision.hold, decision.refractory))
-        return cls(decision.smoothing, np.array([decision.thresholds], np.int64), *one)
+        return cls(
+            decision.smoothing,
+            np.array([decision.thresholds], np.int64),
+            np.array([decision.margin], np.int64),
+            np.array([decision.hold], np.int64),
+            np.array([decision.refractory], np.int64),
+            np.array([decision.once], np.bool_),
+        )
 
 
 @dataclass(frozen=True, eq=False)
@@ -217,6 +233,7 @@ class Search:
         may = self.fires[moments.winner] & (moments.best >= thresholds.min(axis=1)[moments.winner])
         may &= moments.lead >= margin.min(initial=255 << 8)
         run = np.zeros(len(settings), np.int64)
+        spent = np.zeros(len(settings), np.bool_)
         free = np.zeros(len(settings), np.int64)
         before = -2
         found = []
@@ -226,10 +243,12 @@ class Search:
                 run[:] = 0
             before = window
             run = np.where(passes, run + 1, 0)
-            events = passes & (run >= settings.hold) & (times[window] >= free)
+            spent &= run > 1
+            events = passes & (run >= settings.hold) & (times[window] >= free) & ~spent
             if events.any():
                 free = np.where(events, times[window] + settings.refractory, free)
-                run[events] = 0
+                run[events & ~settings.once] = 0
+                spent |= events & settings.once
                 found.append((window, events))
         return found
 

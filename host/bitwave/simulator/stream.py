@@ -145,6 +145,7 @@ class Decider:
         self.averages: list[int] = []
         self._last_winner = -1
         self._run = 0
+        self._is_spent = False
 
     def push(self, sample: int, scores: npt.NDArray[np.int8], time: int | None = None) -> Event | None:
         """One finished window.
@@ -179,9 +180,13 @@ class Decider:
             self._run = min(self._run + 1, RUN_LIMIT)
         else:
             self._run = 1
+            self._is_spent = False
         self._last_winner = winner if passes else -1
-        if not passes or self._run < decision.hold or self._time < self._free:
+        if not passes or self._run < decision.hold or self._time < self._free or self._is_spent:
             return None
         self._free = self._time + decision.refractory
-        self._run = 0
+        if decision.once:
+            self._is_spent = True
+        else:
+            self._run = 0
         return Event(sample, winner, best >> 8)

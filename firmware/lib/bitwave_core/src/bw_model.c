@@ -17,8 +17,8 @@
  * gate       still u16, preroll u16, thresholds u16 [channels]                         if FLAG_GATE
  * answer     input i8 [steps][channels], hidden i8 [all layers], scores i8 [classes]
  *
- * FLAG_GATE and FLAG_STATEFUL came with ABI 4. A scale is mantissa i32, shift i32; every array is padded to four bytes.
- * All is little-endian. */
+ * FLAG_GATE and FLAG_STATEFUL came with ABI 4, FLAG_ONCE with ABI 5. A scale is mantissa i32, shift i32; every array
+ * is padded to four bytes. All is little-endian. */
 #include <string.h>
 
 #include "bw_kernels.h"
@@ -31,10 +31,16 @@ enum {
     FLAG_SOFTMAX = 1,
     FLAG_GATE = 2,
     FLAG_STATEFUL = 4,
-    FLAGS_OF_ABI_3 = FLAG_SOFTMAX,
-    FLAGS = FLAG_SOFTMAX | FLAG_GATE | FLAG_STATEFUL,
+    FLAG_ONCE = 8,
     MAX_BRANCHES = 4, /* of an image, whatever this build can run */
     MAGIC = 0x4D495742 /* "BWIM" */
+};
+
+/* Flags that an image may have, by its ABI. */
+static const uint8_t flags_of[] = {
+    FLAG_SOFTMAX,
+    FLAG_SOFTMAX | FLAG_GATE | FLAG_STATEFUL,
+    FLAG_SOFTMAX | FLAG_GATE | FLAG_STATEFUL | FLAG_ONCE
 };
 
 /* Labels must fill their bytes exactly: classes times length u8 (1 .. 24) and as many of [a-z0-9-]. */
@@ -130,8 +136,8 @@ static int read_content(bw_reader *reader, bw_model *model) {
                        (!BW_GATE && (flags & FLAG_GATE) != 0) || (!BW_STATEFUL && (flags & FLAG_STATEFUL) != 0);
     model->has_softmax = (flags & FLAG_SOFTMAX) != 0;
     model->stateful = (flags & FLAG_STATEFUL) != 0;
-    const int known = abi == BW_IMAGE_ABI_OLDEST ? FLAGS_OF_ABI_3 : FLAGS;
-    if (reader->left_out || reserved != 0 || (flags & ~known) != 0 || model->window < 1 ||
+    model->decision.once = (flags & FLAG_ONCE) != 0;
+    if (reader->left_out || reserved != 0 || (flags & ~flags_of[abi - BW_IMAGE_ABI_OLDEST]) != 0 || model->window < 1 ||
         model->window > BW_MAX_STEPS || model->branches < 1 || model->branches > BW_MAX_BRANCHES ||
         model->dense_layers < 1 || model->dense_layers > BW_MAX_DENSE) {
         return 0;

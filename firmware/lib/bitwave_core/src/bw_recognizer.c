@@ -116,6 +116,7 @@ static void decide(bw_recognizer *recognizer, bw_event *event) {
         recognizer->run = 0;
     } else if (recognizer->run == 0 || winner != recognizer->last) {
         recognizer->run = 1;
+        recognizer->spent = 0;
     } else if (recognizer->run < UINT8_MAX) {
         ++recognizer->run;
     }
@@ -123,10 +124,11 @@ static void decide(bw_recognizer *recognizer, bw_event *event) {
     event->kind = BW_EVENT_WINDOW;
     event->label = winner;
     event->score = (uint8_t)(best >> 8);
-    if (passes && recognizer->run >= rule->hold && recognizer->wait == 0) {
+    if (passes && recognizer->run >= rule->hold && recognizer->wait == 0 && !recognizer->spent) {
         event->kind = BW_EVENT_GESTURE;
         recognizer->wait = rule->refractory;
-        recognizer->run = 0;
+        recognizer->spent = rule->once;
+        recognizer->run = rule->once ? recognizer->run : 0;
     }
 }
 

@@ -15,7 +15,7 @@
 extern "C" {
 #endif
 
-#define BW_IMAGE_ABI 4
+#define BW_IMAGE_ABI 5
 #define BW_IMAGE_ABI_OLDEST 3 /* an image says the least that its model needs */
 
 /* What a firmware may be built without. A model that needs it is refused with BW_LEFT_OUT when it is opened, a sensor
@@ -178,6 +178,7 @@ typedef struct bw_decision_rule {
     uint8_t smoothing;
     uint8_t margin;
     uint8_t hold;
+    uint8_t once;        /* a run of windows gives one event at most */
     uint16_t refractory; /* samples */
     uint16_t fires;      /* bit per class */
     const uint8_t *thresholds; /* [classes] 0..255 */

@@ -54,6 +54,7 @@ typedef struct bw_recognizer {
     uint8_t started;     /* a window has ended since the reset */
     uint8_t run;         /* windows in a row that `last` has passed */
     uint8_t last;
+    uint8_t spent;       /* of the rule `once`: the run has had its event */
     uint16_t until_start; /* model samples until the next window starts */
     uint16_t *remaining; /* [lanes] model samples until the lane's window is full; 0: idle */
     uint16_t *averages;  /* [classes] Q8.8 */
