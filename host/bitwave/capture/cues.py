@@ -88,13 +88,11 @@ class CaptureReport:
 
     Attributes:
         redone: names of takes that were moved aside.
-        recovered: names of takes that an earlier crash had left half done.
     """
 
     session: Session
     recordings: tuple[Recording, ...]
     redone: tuple[str, ...] = ()
-    recovered: tuple[str, ...] = ()
 
     @property
     def lost(self) -> int:

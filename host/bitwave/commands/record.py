@@ -7,16 +7,19 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Annotated
 
 import typer
-from rich.console import Console
 
 if TYPE_CHECKING:
     from collections.abc import Iterator, Sequence
 
+    from rich.console import Console
+
     from ..capture.cues import CaptureReport, Cue, Progress
+    from ..capture.ending import Ending
     from ..capture.guide import Plan
     from ..links.link import Link
     from ..recordings.recording import Recording
 
+SITTING_S = 4 * 3600.0  # who takes a break for longer has taken the board off
 RATE_TOLD = 0.02  # a board's oscillator is off by less
 
 
@@ -43,10 +46,12 @@ def record(
 ) -> None:
     """Record takes, one file each, each written as soon as it is done; while it runs, r does the last one again."""
     from .. import links
+    from ..capture.ending import Ended, heeded
     from ..capture.guide import read_plan
+    from ..capture.holding import hold
     from ..capture.keyboard import keys
-    from ..errors import UsageError
-    from .record_display import display
+    from ..errors import Stopped, UsageError
+    from .record_display import display, lasting_console
 
     if plan is not None and (label or continuous or redo or count or seconds):
         raise UsageError("--plan says labels, counts and seconds itself: leave --label, --count and the like out")
@@ -55,27 +60,31 @@ def record(
     if continuous and (redo or count):
         raise UsageError("--continuous records one long take: leave --redo and --count out")
     guided = read_plan(plan) if plan else None
-    console = Console(stderr=True, markup=False)  # names and paths may hold brackets
-    make = _Maker(out, participant, session, console)
-    cues = make.guided(guided) if guided else make.plain(label or "", redo, count, seconds, count_in)
-    if not continuous and not cues:
-        console.print("Nothing is missing.")
-        return
-    with links.open(link, realtime) as opened:
-        opened.notice = console.print
-        console.print(f"Participant {participant}: names are pseudonyms. Keep who is who out of this folder.")
-        with keys() as typed, display(console, typed is not None) as show:
-            if continuous:
-                report = make.continuous(opened, label, seconds, show, typed)
-            else:
-                report = make.takes(opened, cues, show, typed)
+    console = lasting_console()
+    try:
+        with heeded() as ending, hold(out, participant, session):
+            make = _Maker(out, participant, session, console, ending)
+            recovered = make.recovered()
+            make.note_old_session(continuous)
+            cues = make.guided(guided) if guided else make.plain(label or "", redo, count, seconds, count_in)
+            if not continuous and not cues:
+                console.print("Nothing is missing.")
+                return
+            with links.open(link, realtime) as opened:
+                opened.notice = console.print
+                console.print(f"Participant {participant}: names are pseudonyms. Keep who is who out of this folder.")
+                with keys() as typed, display(console, typed is not None) as show:
+                    if continuous:
+                        report = make.continuous(opened, label, seconds, show, typed)
+                    else:
+                        report = make.takes(opened, cues, show, typed)
+    except Ended as ended:
+        raise Stopped(str(ended), ended.exit_code) from ended
     for line in off_rate(report.recordings):
         console.print(line)
     if as_json:
-        typer.echo(_json(report, opened.losses, make.missing(guided) if guided else None))
+        typer.echo(_json(report, recovered, opened.losses, make.missing(guided) if guided else None))
         return
-    for name in report.recovered:
-        console.print(f"{name}: half recorded when an earlier run was cut off; kept, marked as incomplete")
     if guided:
         make.show_missing(guided)
     console.print(
@@ -87,11 +96,32 @@ def record(
 class _Maker:
     """What the ways to record share."""
 
-    def __init__(self, out: Path, participant: str, session: str, console: Console) -> None:
+    def __init__(self, out: Path, participant: str, session: str, console: Console, ending: Ending) -> None:
         self.out = out
         self.participant = participant
         self.session = session
         self.console = console
+        self.ending = ending
+
+    def recovered(self) -> list[str]:
+        """Makes takes of what earlier runs left half done, and says so; their names."""
+        from ..capture.journal import recover
+
+        leftovers = recover(self.out)
+        for leftover in leftovers:
+            self.console.print(str(leftover))
+        return [leftover.name for leftover in leftovers if not leftover.trouble]
+
+    def note_old_session(self, continuous: bool) -> None:
+        """Two sittings under one name look like one: split by session, they would not be told apart."""
+        from ..capture.keeping import STREAMS, rested_s
+
+        rested = rested_s(self.out / STREAMS if continuous else self.out, self.participant, self.session)
+        if rested is not None and rested > SITTING_S:
+            self.console.print(
+                f"{self.participant} {self.session} was last recorded {rested / 3600:.0f} hours ago and goes on: "
+                "where this is another sitting, stop and give it a name of its own with --session"
+            )
 
     def plain(self, label: str, redo: bool, count: int | None, seconds: float | None, count_in: float) -> Sequence[Cue]:
         """Takes of one label."""
@@ -144,7 +174,7 @@ class _Maker:
         """Records takes."""
         from ..capture.takes import record_cues
 
-        return record_cues(link, self.out, self.participant, self.session, cues, show, typed)
+        return record_cues(link, self.out, self.participant, self.session, cues, show, typed, self.ending)
 
     def continuous(
         self,
@@ -159,7 +189,7 @@ class _Maker:
         from ..capture.cues import Cue
 
         cue = Cue(label or LABEL, seconds or LONGEST_S, 0.0)
-        return record_continuous(link, self.out, cue, self.participant, self.session, show, typed)
+        return record_continuous(link, self.out, cue, self.participant, self.session, show, typed, self.ending)
 
 
 def off_rate(takes: Sequence[Recording]) -> Iterator[str]:
@@ -174,7 +204,9 @@ def off_rate(takes: Sequence[Recording]) -> Iterator[str]:
             yield f"{take.name}: came at {rate_hz:.1f} Hz, the board says {take.rate_hz:g} Hz: {what}; bitwave doctor"
 
 
-def _json(report: CaptureReport, link_losses: int, missing: dict[str, dict[str, int]] | None) -> str:
+def _json(
+    report: CaptureReport, recovered: list[str], link_losses: int, missing: dict[str, dict[str, int]] | None
+) -> str:
     import json
 
     takes = [{"file": f"{r.name}.csv", "samples": len(r.samples), "lost": r.lost} for r in report.recordings]
@@ -184,7 +216,7 @@ def _json(report: CaptureReport, link_losses: int, missing: dict[str, dict[str, 
         "crc_errors": report.crc_errors,
         "clipped": report.clipped,
         "redone": list(report.redone),
-        "recovered": list(report.recovered),
+        "recovered": recovered,
         "link_losses": link_losses,
     }
     return json.dumps(told if missing is None else told | {"missing": missing})

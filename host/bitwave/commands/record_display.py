@@ -3,11 +3,12 @@
 from __future__ import annotations
 
 import math
+import sys
 import time
 from collections import deque
 from collections.abc import Iterator
-from contextlib import contextmanager
-from typing import TYPE_CHECKING
+from contextlib import contextmanager, suppress
+from typing import IO, TYPE_CHECKING, Any, cast
 
 from rich.console import Console, Group
 from rich.live import Live
@@ -20,6 +21,27 @@ BARS = " ▁▂▃▄▅▆▇█"
 REFRESH_HZ = 10
 WIDTH = 60  # moments of the signal that are shown
 FULL = (32768.0, 16384.0)  # counts of the highest bar: acceleration, angular rate
+
+
+class _Screen:
+    """Standard error whose loss ends no recording: a closed terminal, a pipe that nobody reads any more."""
+
+    def write(self, text: str) -> int:
+        with suppress(OSError):
+            return sys.stderr.write(text)
+        return len(text)
+
+    def flush(self) -> None:
+        with suppress(OSError):
+            sys.stderr.flush()
+
+    def __getattr__(self, name: str) -> Any:
+        return getattr(sys.stderr, name)
+
+
+def lasting_console() -> Console:
+    """What a recording is shown on."""
+    return Console(file=cast(IO[str], _Screen()), markup=False)  # names and paths may hold brackets
 
 
 @contextmanager
