@@ -8,10 +8,12 @@ import os
 import sys
 import time
 from collections.abc import Callable
+from io import StringIO
 from pathlib import Path
 
 import numpy as np
 import pytest
+from rich.console import Console
 
 from bitwave.capture import guide, journal
 from bitwave.capture.continuous import LONGEST_S, record_continuous
@@ -200,15 +202,54 @@ def test_a_guided_session_ends_with_nothing_missing(
         verb(replayed, "p01", out)
 
 
+def test_what_is_wrong_with_a_take_is_said_while_it_may_be_done_again(tmp_path: Path) -> None:
+    loud = take(samples=600)
+    loud.samples[:] = 100
+    loud.samples[70:74, 2] = 32767
+    typist = Typist()
+    with faulty_link(loud, only_samples(lambda i, frame: b"" if i == 35 else frame)) as link:
+        record_cues(link, tmp_path, "p01", "s01", [Cue("wave", 1.0, 0.5)] * 3, typist.see)
+    told = [moment.faults for moment in typist.moments if moment.phase == "saved"]
+    assert told == ["wave.p01.s01.1: 4 samples clipped", "wave.p01.s01.2: 8 samples lost", ""]
+    with record_display.display(Console(file=(screen := StringIO()), width=120), keys=True) as show:
+        for moment in typist.moments:
+            show(moment)
+    assert "wave.p01.s01.1: 4 samples clipped; r does it again" in screen.getvalue()
+
+
+def test_redo_needs_a_board(tmp_path: Path, replayed: str) -> None:
+    out = tmp_path / "data"
+    verb(replayed, "p01", out, label="wave", count=2, seconds=0.5, count_in=0.0)
+    with pytest.raises(LinkError, match="cannot be opened"):
+        verb("serial:/dev/nowhere", "p01", out, label="wave", redo=True)
+    assert names(out) == ["wave.p01.s01.1.csv", "wave.p01.s01.2.csv"]
+
+
+def test_bad_takes_are_refused_before_the_board_is_looked_for(tmp_path: Path) -> None:
+    out = tmp_path / "data"
+    for words, line in (
+        ({"label": "Wave"}, "label 'Wave' is not usable"),
+        ({"label": "Wave", "continuous": True}, "label 'Wave' is not usable"),
+        ({"label": "wave", "seconds": 7200.0}, "longer ones are --continuous"),
+        ({"label": "wave", "count_in": 100.0}, "count-in of 0 to 60 s"),
+    ):
+        with pytest.raises(RecordingError, match=line):
+            verb("serial:/dev/nowhere", "p01", out, **words)  # type: ignore[arg-type]
+    assert not out.exists()
+
+
 def test_redo_from_the_command_line(tmp_path: Path, replayed: str, capsys: pytest.CaptureFixture[str]) -> None:
     out = tmp_path / "data"
     verb(replayed, "p01", out, label="wave", count=3, seconds=0.5, count_in=0.0)
-    verb(replayed, "p01", out, label="wave", seconds=0.5, redo=True)
+    capsys.readouterr()
+    verb(replayed, "p01", out, label="wave", seconds=0.5, redo=True, as_json=True)
+    captured = capsys.readouterr()
+    assert json.loads(captured.out)["redone"] == ["wave.p01.s01.3"]
     assert names(out) == [f"wave.p01.s01.{n}.csv" for n in (1, 2, 4)]
     assert names(out / "redone") == ["wave.p01.s01.3.csv"]
     with pytest.raises(UsageError, match="has no take of chop by p01 in s01 to redo"):
         verb(replayed, "p01", out, label="chop", redo=True)
-    assert "names are pseudonyms" in capsys.readouterr().err
+    assert "names are pseudonyms" in captured.err
 
 
 # Continuous recordings

@@ -106,6 +106,10 @@ def test_a_kill_loses_nothing_and_two_recordings_of_a_session_keep_apart(
         process.process.kill()
         process.end()
     assert hidden(out) == [".p01.s01.lock", ".wave.p01.s01.1.csv.part"]
+    assert cli.run(cli.build_app(), ["dataset", str(out), "--json"]) == 0
+    said = capsys.readouterr()
+    assert json.loads(said.out)["unfinished"] == [".wave.p01.s01.1.csv.part"]
+    assert "a crash cut it off, and the next bitwave record" in " ".join(said.err.split())
     rows = (out / ".wave.p01.s01.1.csv.part").read_text().count("\n") - 1
     assert rows >= 119
     assert free_number(out, "wave", "p01", "s01") == 2

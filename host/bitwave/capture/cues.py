@@ -68,6 +68,7 @@ class Progress:
         crc_errors: since the start.
         clipped: samples at the end of the range since the start.
         last: newest sample, counts.
+        faults: of the take that has just been saved; empty where it is sound.
     """
 
     phase: Phase
@@ -80,6 +81,7 @@ class Progress:
     crc_errors: int
     clipped: int
     last: tuple[int, ...]
+    faults: str = ""
 
 
 @dataclass(frozen=True)

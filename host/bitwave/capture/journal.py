@@ -88,6 +88,8 @@ class Journal:
             self._begin()
             with open(self._hidden, "xb") as file:
                 file.write(header_text(self.session.channels).encode())
+                _sync(file)
+                sync_folder(self.path.parent)  # the name, too, outlives a power cut
                 self._follow(file)
                 _sync(file)
         except (OSError, BitwaveError) as error:
@@ -104,7 +106,7 @@ class Journal:
 
     def _follow(self, file: BinaryIO) -> None:
         """Writes what comes until the end."""
-        unsynced, due = True, time.monotonic()
+        unsynced, due = False, time.monotonic()
         while True:
             if unsynced and time.monotonic() >= due:
                 _sync(file)

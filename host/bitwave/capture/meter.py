@@ -57,9 +57,11 @@ class Meter:
         """Damaged frames since the start."""
         return self.link.errors - self.errors_before
 
-    def progress(self, phase: Phase, cue: Cue, take: int, of: int, elapsed_s: float, block: Block) -> Progress:
+    def progress(
+        self, phase: Phase, cue: Cue, take: int, of: int, elapsed_s: float, block: Block, faults: str = ""
+    ) -> Progress:
         """The moment of a block."""
         return Progress(
             phase, cue, take, of, elapsed_s, self.reader.rate_hz, self.reader.lost,
-            self.crc_errors, self.clipped, tuple(block.samples[-1].tolist()),
+            self.crc_errors, self.clipped, tuple(block.samples[-1].tolist()), faults,
         )  # fmt: skip

@@ -25,7 +25,7 @@ from .holding import hold
 from .keeping import withdraw
 from .meter import Meter, session_facts
 
-__all__ = ("CapturePlan", "CaptureReport", "Cue", "Progress", "record", "record_cues")
+__all__ = ("CapturePlan", "CaptureReport", "Cue", "Progress", "check_cues", "record", "record_cues")
 
 AFTERTHOUGHT_S = 3.0  # after the last take, for who wants to do it again
 
@@ -35,9 +35,17 @@ REDO, QUIT = "r", "q"
 def record(link: Link, plan: CapturePlan, on_progress: Callable[[Progress], None] | None = None) -> CaptureReport:
     """Records the takes of a plan; see `record_cues`."""
     check_name("label", plan.label)
-    if plan.count < 1:
-        raise RecordingError("a plan has at least one take of 0.05 to 3600 s, and a count-in of 0 to 60 s")
     return record_cues(link, plan.out, plan.participant, plan.session, plan.cues, on_progress)
+
+
+def check_cues(cues: Sequence[Cue]) -> None:
+    """Raises `RecordingError` where takes cannot be asked for so."""
+    for cue in cues:
+        check_name("label", cue.label)
+    if not cues or any(not 0.05 <= cue.seconds <= 3600 or not 0 <= cue.count_in_s <= 60 for cue in cues):
+        raise RecordingError(
+            "record at least one take of 0.05 to 3600 s, behind a count-in of 0 to 60 s; longer ones are --continuous"
+        )
 
 
 def record_cues(
@@ -70,10 +78,7 @@ def record_cues(
         Ended: a signal came; what came of a take is on the disk.
         WriteError: the disk is full; the message says where the take is.
     """
-    for word, text in (("participant", participant), ("session", session), *(("label", cue.label) for cue in cues)):
-        check_name(word, text)
-    if not cues or any(not 0.05 <= cue.seconds <= 3600 or not 0 <= cue.count_in_s <= 60 for cue in cues):
-        raise RecordingError("a plan has at least one take of 0.05 to 3600 s, and a count-in of 0 to 60 s")
+    check_cues(cues)
     ending = ending or Ending()
     with hold(out, participant, session):
         info = link.info()
@@ -181,8 +186,8 @@ class _Capture:
             if isinstance(error, Ended):
                 error.kept = kept
             raise
-        self._keep(cue, take)
-        self._tell("saved", cue, wanted, block)
+        came = self._keep(cue, take)
+        self._tell("saved", cue, wanted, block, faults(came))
         if self._redo():
             self._tell("redo", cue, 0, block)
 
@@ -191,8 +196,15 @@ class _Capture:
         self.done.append((cue, kept))
         return kept
 
-    def _tell(self, phase: Phase, cue: Cue, samples: int, block: Block) -> None:
+    def _tell(self, phase: Phase, cue: Cue, samples: int, block: Block, faults: str = "") -> None:
         if self.on_progress is not None:
             number = len(self.done) + (phase in ("count-in", "take"))
             elapsed = samples / self.session.rate_hz
-            self.on_progress(self.meter.progress(phase, cue, number, self.total, elapsed, block))
+            self.on_progress(self.meter.progress(phase, cue, number, self.total, elapsed, block, faults))
+
+
+def faults(take: Recording) -> str:
+    """What a person should know about a take who may still do it again; empty where it is sound."""
+    counts = ((take.lost, "samples lost"), (take.crc_errors, "CRC errors"), (take.clipped, "samples clipped"))
+    told = ", ".join(f"{count} {word}" for count, word in counts if count)
+    return f"{take.name}: {told}" if told else ""

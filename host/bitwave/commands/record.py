@@ -46,11 +46,15 @@ def record(
 ) -> None:
     """Record takes, one file each, each written as soon as it is done; while it runs, r does the last one again."""
     from .. import links
+    from ..capture.continuous import LABEL
     from ..capture.ending import Ended, heeded
     from ..capture.guide import read_plan
     from ..capture.holding import hold
+    from ..capture.keeping import STREAMS
     from ..capture.keyboard import keys
+    from ..capture.takes import check_cues
     from ..errors import Stopped, UsageError
+    from ..recordings.session import check_name
     from .record_display import display, lasting_console
 
     if plan is not None and (label or continuous or redo or count or seconds):
@@ -66,13 +70,22 @@ def record(
             make = _Maker(out, participant, session, console, ending)
             recovered = make.recovered()
             make.note_old_session(continuous)
-            cues = make.guided(guided) if guided else make.plain(label or "", redo, count, seconds, count_in)
+            takes = count or (1 if redo else 10)
+            cues = make.guided(guided) if guided else plain(label or LABEL, takes, seconds, count_in)
             if not continuous and not cues:
                 console.print("Nothing is missing.")
                 return
+            if continuous:
+                check_name("label", label or LABEL)
+            else:
+                check_cues(cues)
+            old = make.last(label or "") if redo else None
             with links.open(link, realtime) as opened:
                 opened.notice = console.print
                 console.print(f"Participant {participant}: names are pseudonyms. Keep who is who out of this folder.")
+                if old is not None:
+                    opened.info()  # there must be a board to do it again with
+                    make.withdraw(old)
                 with keys() as typed, display(console, typed is not None) as show:
                     if continuous:
                         report = make.continuous(opened, label, seconds, show, typed)
@@ -80,17 +93,27 @@ def record(
                         report = make.takes(opened, cues, show, typed)
     except Ended as ended:
         raise Stopped(str(ended), ended.exit_code) from ended
+    redone = [old.name] if old is not None else []
+    redone += report.redone
     for line in off_rate(report.recordings):
         console.print(line)
     if as_json:
-        typer.echo(_json(report, recovered, opened.losses, make.missing(guided) if guided else None))
+        typer.echo(_json(report, redone, recovered, opened.losses, make.missing(guided) if guided else None))
         return
     if guided:
         make.show_missing(guided)
     console.print(
-        f"{len(report.recordings)} takes in {out}: {report.lost} samples lost, {report.crc_errors} CRC errors, "
-        f"{report.clipped} samples clipped, {len(report.redone)} done again"
+        f"{len(report.recordings)} {'take' if len(report.recordings) == 1 else 'takes'} in "
+        f"{out / STREAMS if continuous else out}: {report.lost} samples lost, {report.crc_errors} CRC errors, "
+        f"{report.clipped} samples clipped, {len(redone)} done again"
     )
+
+
+def plain(label: str, count: int, seconds: float | None, count_in: float) -> Sequence[Cue]:
+    """Takes of one label."""
+    from ..capture.cues import Cue
+
+    return [Cue(label, 1.5 if seconds is None else seconds, count_in)] * count
 
 
 class _Maker:
@@ -123,24 +146,21 @@ class _Maker:
                 "where this is another sitting, stop and give it a name of its own with --session"
             )
 
-    def plain(self, label: str, redo: bool, count: int | None, seconds: float | None, count_in: float) -> Sequence[Cue]:
-        """Takes of one label."""
-        from ..capture.cues import Cue
-
-        if redo:
-            self._withdraw(label)
-        return [Cue(label, seconds or 1.5, count_in)] * (count or (1 if redo else 10))
-
-    def _withdraw(self, label: str) -> None:
-        from ..capture.keeping import withdraw
+    def last(self, label: str) -> Recording:
+        """The take that is to be done again."""
         from ..errors import UsageError
         from ..recordings.recording import next_number, read
-        from ..recordings.session import read_session
 
         number = next_number(self.out, label, self.participant, self.session) - 1
         if number == 0:
             raise UsageError(f"{self.out} has no take of {label} by {self.participant} in {self.session} to redo")
-        take = read(self.out / f"{label}.{self.participant}.{self.session}.{number}.csv")
+        return read(self.out / f"{label}.{self.participant}.{self.session}.{number}.csv")
+
+    def withdraw(self, take: Recording) -> None:
+        """Moves a take aside."""
+        from ..capture.keeping import withdraw
+        from ..recordings.session import read_session
+
         withdraw(self.out, read_session(self.out / f"{self.participant}.{self.session}.json"), take)
         self.console.print(f"{take.name} is in {self.out / 'redone'}")
 
@@ -205,7 +225,11 @@ def off_rate(takes: Sequence[Recording]) -> Iterator[str]:
 
 
 def _json(
-    report: CaptureReport, recovered: list[str], link_losses: int, missing: dict[str, dict[str, int]] | None
+    report: CaptureReport,
+    redone: list[str],
+    recovered: list[str],
+    link_losses: int,
+    missing: dict[str, dict[str, int]] | None,
 ) -> str:
     import json
 
@@ -215,7 +239,7 @@ def _json(
         "lost": report.lost,
         "crc_errors": report.crc_errors,
         "clipped": report.clipped,
-        "redone": list(report.redone),
+        "redone": redone,
         "recovered": recovered,
         "link_losses": link_losses,
     }

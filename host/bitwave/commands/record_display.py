@@ -64,6 +64,9 @@ class Display:
 
     def __call__(self, moment: Progress) -> None:
         """Shows a moment."""
+        if moment.faults and self.live is not None:
+            again = "; r does it again" if self.keys else ""
+            self.live.console.print(f"{moment.faults}{again}", style="red", highlight=False)
         self.signal.append((math.hypot(*moment.last[:3]), math.hypot(*moment.last[3:6])))
         now = time.monotonic()
         # Drawing takes longer than reading: no more often than the screen shows it, or a busy machine loses samples.
