@@ -9,6 +9,7 @@ import select
 import subprocess
 import sys
 from collections.abc import Iterator
+from pathlib import Path
 
 from support import absent
 
@@ -20,6 +21,12 @@ AT_A_TERMINAL = (
 )
 CONTROL = re.compile(r"\x1b\[[0-9;?]*[A-Za-z]")
 PATIENCE_S = 60.0
+WAVE = ("--label", "wave", "--participant", "p01", "--count-in", "0.2", "--seconds", "20", "--realtime")
+
+
+def hidden(folder: Path) -> list[str]:
+    """Names of hidden files: journals and locks."""
+    return sorted(path.name for path in folder.rglob(".*"))
 
 
 class Recorder:

@@ -4,44 +4,38 @@ from __future__ import annotations
 
 import json
 import os
+import queue
 import signal
 import time
 from collections.abc import Callable
 from pathlib import Path
+from typing import BinaryIO
 
 import numpy as np
 import pytest
 
 from bitwave import cli
 from bitwave.capture import journal
-from bitwave.capture.continuous import record_continuous
 from bitwave.capture.cues import CaptureReport
 from bitwave.capture.ending import Ended, heeded
-from bitwave.capture.holding import hold
-from bitwave.capture.keeping import free_number, rested_s
+from bitwave.capture.keeping import free_number
 from bitwave.capture.takes import Cue, Progress, record_cues
 from bitwave.errors import RecordingError, SessionBusy
 from bitwave.recordings import dataset
-from bitwave.recordings.mending import forget
 from bitwave.recordings.recording import csv_text, read
 from bitwave.recordings.session import read_session
 from boards import faulty_link
-from recorders import recorder
+from recorders import WAVE, hidden, recorder
 from takes import facts, store, take
 
 HALF_A_SECOND = 54  # samples, at the least, where the display says 0.5: it rounds
 HEADER = "t_us,ax,ay,az,gx,gy,gz\n"
-WAVE = ("--label", "wave", "--participant", "p01", "--count-in", "0.2", "--seconds", "20", "--realtime")
 
 
 @pytest.fixture
 def replayed(tmp_path: Path) -> str:
     store(tmp_path / "source", take(samples=6000))
     return f"replay:{tmp_path}/source/wave.p01.s01.1.csv"
-
-
-def hidden(folder: Path) -> list[str]:
-    return sorted(path.name for path in folder.rglob(".*"))
 
 
 def run(arguments: list[str]) -> int:
@@ -263,54 +257,43 @@ def test_what_a_session_said_of_a_deleted_take_is_not_said_of_its_successor(tmp_
     assert (listed.samples, listed.complete) == (119, True)
 
 
-# Sessions
+def test_what_came_is_in_the_file_at_once(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(journal, "SYNC_S", 3600.0)
+    rows: list[int] = []
+
+    def see(moment: Progress) -> None:
+        if moment.phase == "take" and moment.elapsed_s > 0.9:
+            wanted = round(min(moment.elapsed_s, 1.0) * 119)
+            deadline = time.monotonic() + 60
+            while (found := _rows(tmp_path)) < wanted and time.monotonic() < deadline:
+                time.sleep(0.001)  # the journal's thread has the processor
+            rows.append(wanted - found)
+
+    cues(tmp_path, see, count=1)
+    assert rows and not any(rows)
 
 
-def test_a_session_is_held_once_and_its_file_goes(tmp_path: Path) -> None:
-    out = tmp_path / "new"
-    with hold(out, "p01", "s01"), hold(out, "p01", "s01"), hold(out, "p01", "s02"):
-        assert hidden(out) == [".p01.s01.lock", ".p01.s02.lock"]
-    assert not out.exists()  # nothing came
-    with pytest.raises(RecordingError, match="participant '../p01' is not usable"), hold(out, "../p01", "s01"):
-        pass
+def _rows(folder: Path) -> int:
+    """Rows of the journals, which begin a moment after their take."""
+    return sum(path.read_text().count("\n") - 1 for path in folder.glob(".*.part"))
 
 
-def test_a_participant_who_is_being_recorded_is_not_forgotten(tmp_path: Path, replayed: str) -> None:
-    out = tmp_path / "data"
-    store(out, take())
-    with recorder(replayed, "--out", str(out), *WAVE) as process:
-        process.until_take("wave", 0.1)
-        with pytest.raises(SessionBusy, match="p01 s01 is being recorded"):
-            forget(out, "p01")
-        process.process.kill()
-        process.end()
-    assert (out / "wave.p01.s01.1.csv").exists()
-    forget(out, "p01")
-    assert list(out.iterdir()) == []
+def test_what_came_is_synchronised_though_nothing_more_comes(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    real = journal._sync
+    sizes: queue.SimpleQueue[int] = queue.SimpleQueue()
 
+    def counted(file: BinaryIO) -> None:
+        real(file)
+        sizes.put(os.fstat(file.fileno()).st_size)
 
-def test_a_session_of_another_board_is_refused_before_anything_is_recorded(tmp_path: Path) -> None:
-    before = facts(board="nano33ble-rev2", rate_hz=99.84)
-    (tmp_path / "p01.s01.json").write_bytes(before.to_json())
-    (tmp_path / "streams").mkdir()
-    (tmp_path / "streams" / "p01.s01.json").write_bytes(before.to_json())
-    seen: list[Progress] = []
-    with pytest.raises(RecordingError, match=r"has rate_hz 99\.84, the new takes 119\.0: record them as another"):
-        cues(tmp_path, seen.append)
-    with faulty_link(take(samples=300)) as link, pytest.raises(RecordingError, match="record them as another session"):
-        record_continuous(link, tmp_path, Cue("stream", 1.0), "p01", on_progress=seen.append)
-    assert seen == [] and list(tmp_path.rglob("*.csv")) == []
-
-
-def test_a_session_of_another_day_is_said(tmp_path: Path, replayed: str, capsys: pytest.CaptureFixture[str]) -> None:
-    out = tmp_path / "data"
-    store(out, take())
-    words = [replayed, "--out", str(out), "--label", "wave", "--participant", "p01", "--count-in", "0"]
-    assert rested_s(out, "p01", "s02") is None
-    assert run([*words, "--count", "1", "--seconds", "0.5"]) == 0
-    assert "hours ago" not in capsys.readouterr().err
-    for path in out.glob("*.csv"):
-        os.utime(path, times=(time.time() - 26 * 3600,) * 2)
-    assert run([*words, "--count", "1", "--seconds", "0.5"]) == 0
-    said = " ".join(capsys.readouterr().err.split())
-    assert "p01 s01 was last recorded 26 hours ago and goes on: where this is another sitting, stop" in said
+    monkeypatch.setattr(journal, "_sync", counted)
+    monkeypatch.setattr(journal, "SYNC_S", 0.2)
+    made = take()
+    kept = journal.Journal(tmp_path, facts(), made.name)
+    assert sizes.get(timeout=60) == len(HEADER)
+    for part in (slice(0, 20), slice(20, 50)):  # the first at once, the second when its time has come
+        kept.append(made.time_us[part], made.samples[part])
+        until = len("".join(csv_text(made).splitlines(keepends=True)[: part.stop + 1]))
+        assert sizes.get(timeout=60) == until
+    kept.finish(made)
+    assert np.array_equal(read(tmp_path / f"{made.name}.csv").samples, made.samples)
