@@ -60,7 +60,7 @@ class Recorder:
 
     def until_take(self, label: str, seconds: float) -> None:
         """Waits until so much of a take has been shown."""
-        while not any(float(passed) >= seconds for passed in re.findall(rf"{label} NOW +([\d.]+)/", self.shown)):
+        while not any(float(passed) >= seconds for passed in re.findall(rf"{label} NOW +([\d.]+)[/ ]", self.shown)):
             assert self._more(), f"the take never came: {self.shown[-2000:]!r}"
 
     def end(self) -> int:

@@ -367,6 +367,8 @@ def test_the_display_says_what_to_do_and_how_the_link_is(tmp_path: Path) -> None
     assert lines["count-in"].startswith("wave in") and "(hello)" in lines["take"] and "take 1/1" in lines["saved"]
     assert "119.0 Hz" in lines["saved"] and "lost 0  CRC 0  clipped" in lines["saved"]
     assert record_display.spark((0.0, 50.0, 100.0, 500.0), 100.0) == " ▄██"
+    endless = dataclasses.replace(typist.moments[-1], phase="take", cue=Cue("stream", LONGEST_S), elapsed_s=90.0)
+    assert str(record_display.line(endless)).startswith("stream NOW 90.0 s  ")
     show = record_display.Display(keys=True)
     for moment in typist.moments:
         show(moment)

@@ -86,7 +86,7 @@ def record(
                 if old is not None:
                     opened.info()  # there must be a board to do it again with
                     make.withdraw(old)
-                with keys() as typed, display(console, typed is not None) as show:
+                with keys() as typed, display(console, typed is not None, continuous) as show:
                     if continuous:
                         report = make.continuous(opened, label, seconds, show, typed)
                     else:

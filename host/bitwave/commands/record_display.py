@@ -14,6 +14,8 @@ from rich.console import Console, Group
 from rich.live import Live
 from rich.text import Text
 
+from ..capture.continuous import LONGEST_S
+
 if TYPE_CHECKING:
     from ..capture.cues import Progress
 
@@ -45,19 +47,20 @@ def lasting_console() -> Console:
 
 
 @contextmanager
-def display(console: Console, keys: bool) -> Iterator[Display]:
+def display(console: Console, keys: bool, continuous: bool = False) -> Iterator[Display]:
     """A few lines that are alive."""
-    shown = Display(keys)
+    shown = Display(keys, continuous)
     with Live(Text("waiting for the board"), console=console, refresh_per_second=REFRESH_HZ, transient=True) as live:
         shown.live = live
         yield shown
 
 
 class Display:
-    """Shows moments; `keys` says whether a keyboard listens."""
+    """Shows moments; `keys` says whether a keyboard listens, `continuous` whether there is one take only."""
 
-    def __init__(self, keys: bool = False) -> None:
+    def __init__(self, keys: bool = False, continuous: bool = False) -> None:
         self.keys = keys
+        self.hint = END if continuous else HINT
         self.live: Live | None = None
         self.due = 0.0
         self.signal: deque[tuple[float, float]] = deque(maxlen=WIDTH)
@@ -72,7 +75,9 @@ class Display:
         # Drawing takes longer than reading: no more often than the screen shows it, or a busy machine loses samples.
         if self.live is not None and (now >= self.due or moment.phase in ("saved", "redo")):
             self.due = now + 1 / REFRESH_HZ
-            self.live.update(Group(line(moment), *self._signal(), *([Text(HINT, style="dim")] if self.keys else [])))
+            self.live.update(
+                Group(line(moment), *self._signal(), *([Text(self.hint, style="dim")] if self.keys else []))
+            )
 
     def _signal(self) -> list[Text]:
         accel, rate = zip(*self.signal, strict=True)
@@ -82,6 +87,7 @@ class Display:
         ]
 
 
+END = "q or Ctrl-C: end"
 HINT = "r: do the last take again   q: stop after this one"
 
 
@@ -98,7 +104,8 @@ def line(moment: Progress) -> Text:
         left = max(0.0, cue.count_in_s - moment.elapsed_s)
         text.append(f"{cue.label} in {left:3.1f} s  ", style="yellow")
     elif moment.phase == "take":
-        text.append(f"{cue.label} NOW {moment.elapsed_s:4.1f}/{cue.seconds:g} s  ", style="bold green")
+        of = f"/{cue.seconds:g}" if cue.seconds < LONGEST_S else ""
+        text.append(f"{cue.label} NOW {moment.elapsed_s:4.1f}{of} s  ", style="bold green")
     elif moment.phase == "over":
         text.append("all done; r does the last one again  ", style="green")
     else:
