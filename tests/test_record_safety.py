@@ -24,7 +24,7 @@ from bitwave.errors import RecordingError, SessionBusy
 from bitwave.recordings import dataset
 from bitwave.recordings.recording import csv_text, read
 from bitwave.recordings.session import read_session
-from boards import faulty_link
+from boards import faulty_link, pty_board
 from recorders import WAVE, hidden, recorder
 from takes import facts, store, take
 
@@ -119,6 +119,22 @@ def test_a_kill_loses_nothing_and_two_recordings_of_a_session_keep_apart(
         dataset.load(out)
     assert run(once) == 0
     assert json.loads(capsys.readouterr().out)["takes"][0]["file"] == "wave.p01.s01.2.csv"
+
+
+def test_an_unplugged_board_ends_the_take_that_is_running(tmp_path: Path) -> None:
+    out = tmp_path / "data"
+    words = ("--label", "wave", "--participant", "p01", "--count-in", "0", "--seconds", "3600")
+    with (
+        pty_board(take(samples=400_000)) as board,
+        recorder(f"serial:{board.port}", "--out", str(out), *words) as process,
+    ):
+        process.until_take("wave", 0.5)
+        board.unplug()
+        assert process.end() == 6
+        said = process.until(r"bitwave: serial:\S+ vanished: .*marked as incomplete")
+    kept = read(out / "wave.p01.s01.1.csv")
+    assert f"{len(kept.samples)} of 428400 samples are kept in wave.p01.s01.1.csv" in said
+    assert len(kept.samples) >= HALF_A_SECOND and not kept.complete and not kept.gaps and hidden(out) == []
 
 
 def test_a_killed_continuous_recording_is_kept(tmp_path: Path, replayed: str) -> None:

@@ -3,6 +3,8 @@
 from __future__ import annotations
 
 import os
+import subprocess
+import sys
 import time
 from pathlib import Path
 
@@ -37,6 +39,26 @@ def test_a_session_is_held_once_and_its_file_goes(tmp_path: Path) -> None:
     assert not out.exists()  # nothing came
     with pytest.raises(RecordingError, match="participant '../p01' is not usable"), hold(out, "../p01", "s01"):
         pass
+
+
+HOLDERS = """
+import os, sys
+from pathlib import Path
+from bitwave.capture.holding import hold
+out = Path(sys.argv[1])
+for _ in range(300):
+    with hold(out, "p01", "s01", wait_s=60):
+        os.close(os.open(out / "inside", os.O_CREAT | os.O_EXCL))
+        os.unlink(out / "inside")
+"""
+
+
+def test_never_two_hold_a_session(tmp_path: Path) -> None:
+    environment = os.environ | {"PYTHONPATH": os.pathsep.join(path for path in sys.path if path)}
+    command = [sys.executable, "-c", HOLDERS, str(tmp_path)]
+    holders = [subprocess.Popen(command, env=environment) for _ in range(3)]
+    assert [holder.wait(120) for holder in holders] == [0, 0, 0]
+    assert list(tmp_path.iterdir()) == []
 
 
 def test_a_participant_who_is_being_recorded_is_not_forgotten(tmp_path: Path, replayed: str) -> None:

@@ -6,22 +6,20 @@ that ends; the file goes when the session is free.
 
 from __future__ import annotations
 
+import os
 import sys
+import time
 from collections.abc import Iterator
 from contextlib import contextmanager, suppress
 from pathlib import Path
-
-from filelock import FileLock, Timeout
 
 from ..errors import SessionBusy, WriteError
 from ..recordings.session import check_name
 
 WAIT_S = 1.0  # somebody may just be looking through the folder
+POLL_S = 0.02
 
-
-def lock_name(participant: str, session: str) -> str:
-    """Name of the hidden file."""
-    return f".{participant}.{session}.lock"
+_held: set[Path] = set()  # by this process
 
 
 @contextmanager
@@ -37,29 +35,83 @@ def hold(out: Path, participant: str, session: str, wait_s: float = WAIT_S) -> I
     Raises:
         RecordingError: a name that cannot be used.
         SessionBusy: another process holds it.
-        WriteError: the folder cannot be written to.
+        WriteError: the folder cannot be written to, or its file system knows no locks.
     """
     check_name("participant", participant)
     check_name("session", session)
-    path = out / lock_name(participant, session)
+    path = (out / f".{participant}.{session}.lock").resolve()
+    if path in _held:
+        yield
+        return
     made = not out.exists()
     try:
         out.mkdir(parents=True, exist_ok=True)
-        lock = FileLock(path, is_singleton=True)
-        lock.acquire(timeout=wait_s)
-    except Timeout as error:
+        descriptor = _acquire(path, time.monotonic() + wait_s)
+    except OSError as error:
+        raise WriteError(f"{out} cannot be recorded into: {error.strerror}; choose another folder") from error
+    if descriptor is None:
         raise SessionBusy(
             f"{participant} {session} is being recorded into {out} by another bitwave: wait until it ends, or give "
             "this one another --session"
-        ) from error
-    except OSError as error:
-        raise WriteError(f"{out} cannot be recorded into: {error.strerror}; choose another folder") from error
+        )
+    _held.add(path)
     try:
         yield
     finally:
-        if lock.lock_counter == 1 and sys.platform != "win32":  # Windows removes it on release
-            path.unlink(missing_ok=True)  # whoever waits for this very file sees that it is no longer the lock
-        lock.release()
+        _held.remove(path)
+        _release(path, descriptor)
         if made:
             with suppress(OSError):
                 out.rmdir()  # nothing came
+
+
+def _acquire(path: Path, deadline: float) -> int | None:
+    while (descriptor := _try(path)) is None and time.monotonic() < deadline:
+        time.sleep(POLL_S)
+    return descriptor
+
+
+if sys.platform == "win32":
+    import msvcrt
+
+    def _try(path: Path) -> int | None:
+        try:
+            descriptor = os.open(path, os.O_RDWR | os.O_CREAT)
+        except PermissionError:
+            if path.exists() or os.access(path.parent, os.W_OK):  # it is just being deleted
+                return None
+            raise
+        try:
+            msvcrt.locking(descriptor, msvcrt.LK_NBLCK, 1)
+        except OSError:
+            os.close(descriptor)
+            return None
+        return descriptor
+
+    def _release(path: Path, descriptor: int) -> None:
+        msvcrt.locking(descriptor, msvcrt.LK_UNLCK, 1)
+        os.close(descriptor)
+        with suppress(OSError):  # somebody else has it open: it is theirs to delete
+            path.unlink()
+
+else:
+    import fcntl
+
+    def _try(path: Path) -> int | None:
+        descriptor = os.open(path, os.O_RDWR | os.O_CREAT, 0o666)
+        try:
+            fcntl.flock(descriptor, fcntl.LOCK_EX | fcntl.LOCK_NB)
+            # Who held it may have deleted it between the two: a file without a name is no lock.
+            if os.path.samestat(os.fstat(descriptor), os.stat(path)):
+                return descriptor
+        except (BlockingIOError, FileNotFoundError):
+            pass
+        except OSError:
+            os.close(descriptor)
+            raise
+        os.close(descriptor)
+        return None
+
+    def _release(path: Path, descriptor: int) -> None:
+        path.unlink(missing_ok=True)
+        os.close(descriptor)
