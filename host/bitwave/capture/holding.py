@@ -71,10 +71,11 @@ def _acquire(path: Path, deadline: float) -> int | None:
     return descriptor
 
 
-if sys.platform == "win32":
-    import msvcrt
+def _try(path: Path) -> int | None:
+    """Opens and locks the file; None where another process has it."""
+    if sys.platform == "win32":
+        import msvcrt
 
-    def _try(path: Path) -> int | None:
         try:
             descriptor = os.open(path, os.O_RDWR | os.O_CREAT)
         except PermissionError:
@@ -88,30 +89,31 @@ if sys.platform == "win32":
             return None
         return descriptor
 
-    def _release(path: Path, descriptor: int) -> None:
+    import fcntl
+
+    descriptor = os.open(path, os.O_RDWR | os.O_CREAT, 0o666)
+    try:
+        fcntl.flock(descriptor, fcntl.LOCK_EX | fcntl.LOCK_NB)
+        # Who held it may have deleted it between the two: a file without a name is no lock.
+        if os.path.samestat(os.fstat(descriptor), os.stat(path)):
+            return descriptor
+    except (BlockingIOError, FileNotFoundError):
+        pass
+    except OSError:
+        os.close(descriptor)
+        raise
+    os.close(descriptor)
+    return None
+
+
+def _release(path: Path, descriptor: int) -> None:
+    if sys.platform == "win32":
+        import msvcrt
+
         msvcrt.locking(descriptor, msvcrt.LK_UNLCK, 1)
         os.close(descriptor)
         with suppress(OSError):  # somebody else has it open: it is theirs to delete
             path.unlink()
-
-else:
-    import fcntl
-
-    def _try(path: Path) -> int | None:
-        descriptor = os.open(path, os.O_RDWR | os.O_CREAT, 0o666)
-        try:
-            fcntl.flock(descriptor, fcntl.LOCK_EX | fcntl.LOCK_NB)
-            # Who held it may have deleted it between the two: a file without a name is no lock.
-            if os.path.samestat(os.fstat(descriptor), os.stat(path)):
-                return descriptor
-        except (BlockingIOError, FileNotFoundError):
-            pass
-        except OSError:
-            os.close(descriptor)
-            raise
-        os.close(descriptor)
-        return None
-
-    def _release(path: Path, descriptor: int) -> None:
+    else:
         path.unlink(missing_ok=True)
         os.close(descriptor)
