@@ -21,7 +21,7 @@ AT_A_TERMINAL = (
 )
 CONTROL = re.compile(r"\x1b\[[0-9;?]*[A-Za-z]")
 PATIENCE_S = 60.0
-WAVE = ("--label", "wave", "--participant", "p01", "--count-in", "0.2", "--seconds", "20", "--realtime")
+WAVE = ("--label", "wave", "--participant", "p01", "--count-in", "0.2", "--seconds", "160", "--realtime")
 
 
 def hidden(folder: Path) -> list[str]:

@@ -34,7 +34,7 @@ HEADER = "t_us,ax,ay,az,gx,gy,gz\n"
 
 @pytest.fixture
 def replayed(tmp_path: Path) -> str:
-    store(tmp_path / "source", take(samples=6000))
+    store(tmp_path / "source", take(samples=20_000))
     return f"replay:{tmp_path}/source/wave.p01.s01.1.csv"
 
 
@@ -55,10 +55,10 @@ def test_a_signal_keeps_the_take_that_is_running(tmp_path: Path, replayed: str, 
         assert process.end() == 128 + number
         said = process.until(r"bitwave: [^\r\n]*")
     kept = read(out / "wave.p01.s01.1.csv")
-    assert f"{len(kept.samples)} of 2380 samples are kept in wave.p01.s01.1.csv, marked as incomplete" in said
-    assert HALF_A_SECOND <= len(kept.samples) < 2380 and not kept.complete
-    first = int(np.flatnonzero((take(samples=6000).samples == kept.samples[0]).all(axis=1))[0])
-    assert np.array_equal(kept.samples, take(samples=6000).samples[first : first + len(kept.samples)])
+    assert f"{len(kept.samples)} of 19040 samples are kept in wave.p01.s01.1.csv, marked as incomplete" in said
+    assert HALF_A_SECOND <= len(kept.samples) < 19040 and not kept.complete
+    first = int(np.flatnonzero((take(samples=20_000).samples == kept.samples[0]).all(axis=1))[0])
+    assert np.array_equal(kept.samples, take(samples=20_000).samples[first : first + len(kept.samples)])
     assert hidden(out) == []
 
 

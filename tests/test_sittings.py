@@ -24,7 +24,7 @@ from takes import facts, store, take
 
 @pytest.fixture
 def replayed(tmp_path: Path) -> str:
-    store(tmp_path / "source", take(samples=6000))
+    store(tmp_path / "source", take(samples=20_000))
     return f"replay:{tmp_path}/source/wave.p01.s01.1.csv"
 
 
