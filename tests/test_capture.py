@@ -9,7 +9,7 @@ import numpy as np
 import pytest
 
 from bitwave import links, wire
-from bitwave.capture import keeping
+from bitwave.capture import journal
 from bitwave.capture.takes import CapturePlan, Progress, record
 from bitwave.errors import LinkError, RecordingError, UsageError, WriteError
 from bitwave.links.virtual import VirtualLink
@@ -187,14 +187,11 @@ def test_unplugged_while_recording(tmp_path: Path) -> None:
 def test_a_take_that_finds_no_room_is_rescued(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     out, rescue = tmp_path / "full", tmp_path / "tmp"
     rescue.mkdir()
-    real = keeping.write
 
-    def full(folder: Path, *rest: object) -> object:
-        if folder == out:
-            raise WriteError("wave.csv could not be written: No space left on device; make room")
-        return real(folder, *rest)  # type: ignore[arg-type]
+    def full(descriptor: object) -> None:
+        raise OSError(28, "No space left on device")
 
-    monkeypatch.setattr(keeping, "write", full)
+    monkeypatch.setattr(journal, "_sync", full)
     monkeypatch.setattr("tempfile.tempdir", str(rescue))
     made = take(samples=300)
     with faulty_link(made) as link, pytest.raises(WriteError, match="No space left.*the take is safe in") as caught:

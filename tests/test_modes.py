@@ -5,17 +5,17 @@ from __future__ import annotations
 import dataclasses
 import json
 import os
-import subprocess
 import sys
 import time
 from collections.abc import Callable
+from io import StringIO
 from pathlib import Path
 
 import numpy as np
 import pytest
+from rich.console import Console
 
-from bitwave import links
-from bitwave.capture import guide, keeping
+from bitwave.capture import guide, journal
 from bitwave.capture.continuous import LONGEST_S, record_continuous
 from bitwave.capture.cues import CaptureReport
 from bitwave.capture.keyboard import keys
@@ -24,11 +24,11 @@ from bitwave.commands import record_display
 from bitwave.commands.record import record as verb
 from bitwave.errors import LinkError, RecordingError, UsageError, WriteError
 from bitwave.recordings import dataset
-from bitwave.recordings.recording import csv_text, read
+from bitwave.recordings.recording import read
 from bitwave.recordings.session import Gap, read_session
 from boards import faulty_link, only_samples
 from support import absent
-from takes import facts, store, take
+from takes import store, take
 
 CUE = Cue("wave", 1.0, 0.5)
 
@@ -202,15 +202,54 @@ def test_a_guided_session_ends_with_nothing_missing(
         verb(replayed, "p01", out)
 
 
+def test_what_is_wrong_with_a_take_is_said_while_it_may_be_done_again(tmp_path: Path) -> None:
+    loud = take(samples=600)
+    loud.samples[:] = 100
+    loud.samples[70:74, 2] = 32767
+    typist = Typist()
+    with faulty_link(loud, only_samples(lambda i, frame: b"" if i == 35 else frame)) as link:
+        record_cues(link, tmp_path, "p01", "s01", [Cue("wave", 1.0, 0.5)] * 3, typist.see)
+    told = [moment.faults for moment in typist.moments if moment.phase == "saved"]
+    assert told == ["wave.p01.s01.1: 4 samples clipped", "wave.p01.s01.2: 8 samples lost", ""]
+    with record_display.display(Console(file=(screen := StringIO()), width=120), keys=True) as show:
+        for moment in typist.moments:
+            show(moment)
+    assert "wave.p01.s01.1: 4 samples clipped; r does it again" in screen.getvalue()
+
+
+def test_redo_needs_a_board(tmp_path: Path, replayed: str) -> None:
+    out = tmp_path / "data"
+    verb(replayed, "p01", out, label="wave", count=2, seconds=0.5, count_in=0.0)
+    with pytest.raises(LinkError, match="cannot be opened"):
+        verb("serial:/dev/nowhere", "p01", out, label="wave", redo=True)
+    assert names(out) == ["wave.p01.s01.1.csv", "wave.p01.s01.2.csv"]
+
+
+def test_bad_takes_are_refused_before_the_board_is_looked_for(tmp_path: Path) -> None:
+    out = tmp_path / "data"
+    for words, line in (
+        ({"label": "Wave"}, "label 'Wave' is not usable"),
+        ({"label": "Wave", "continuous": True}, "label 'Wave' is not usable"),
+        ({"label": "wave", "seconds": 7200.0}, "longer ones are --continuous"),
+        ({"label": "wave", "count_in": 100.0}, "count-in of 0 to 60 s"),
+    ):
+        with pytest.raises(RecordingError, match=line):
+            verb("serial:/dev/nowhere", "p01", out, **words)  # type: ignore[arg-type]
+    assert not out.exists()
+
+
 def test_redo_from_the_command_line(tmp_path: Path, replayed: str, capsys: pytest.CaptureFixture[str]) -> None:
     out = tmp_path / "data"
     verb(replayed, "p01", out, label="wave", count=3, seconds=0.5, count_in=0.0)
-    verb(replayed, "p01", out, label="wave", seconds=0.5, redo=True)
+    capsys.readouterr()
+    verb(replayed, "p01", out, label="wave", seconds=0.5, redo=True, as_json=True)
+    captured = capsys.readouterr()
+    assert json.loads(captured.out)["redone"] == ["wave.p01.s01.3"]
     assert names(out) == [f"wave.p01.s01.{n}.csv" for n in (1, 2, 4)]
     assert names(out / "redone") == ["wave.p01.s01.3.csv"]
     with pytest.raises(UsageError, match="has no take of chop by p01 in s01 to redo"):
         verb(replayed, "p01", out, label="chop", redo=True)
-    assert "names are pseudonyms" in capsys.readouterr().err
+    assert "names are pseudonyms" in captured.err
 
 
 # Continuous recordings
@@ -269,69 +308,13 @@ def test_no_room_for_a_continuous_recording(tmp_path: Path, monkeypatch: pytest.
     def full(descriptor: object) -> None:
         raise OSError(28, "No space left on device")
 
-    monkeypatch.setattr(keeping, "_sync", full)
-    with faulty_link(take(samples=3000)) as link, pytest.raises(WriteError, match="No space left.*safe in"):
-        record_continuous(link, tmp_path / "full", Cue("stream", 20.0), "p01")
-    (kept,) = (tmp_path / "tmp").rglob("stream.p01.s01.1.csv")
-    assert len(read(kept).samples) == 2380
-
-
-CRASH = """
-import os, sys, time
-from pathlib import Path
-from bitwave import links
-from bitwave.capture import keeping
-from bitwave.capture.continuous import LONGEST_S, record_continuous
-from bitwave.capture.cues import Cue
-keeping.SYNC_S = 0.0
-def die(moment):
-    if moment.elapsed_s > 4:
-        folder = Path(sys.argv[2]) / "streams"
-        while sum(len(p.read_bytes()) for p in folder.glob(".*.part")) < 8000:
-            time.sleep(0.01)
-        os.kill(os.getpid(), 9)
-with links.open(sys.argv[1]) as link:
-    record_continuous(link, Path(sys.argv[2]), Cue("stream", 30.0), "p01", on_progress=die)
-"""
-
-
-def test_a_crash_leaves_a_take_marked_as_incomplete(tmp_path: Path, replayed: str) -> None:
-    out = tmp_path / "data"
-    paths = os.pathsep.join(path for path in sys.path if path)
-    done = subprocess.run([sys.executable, "-c", CRASH, replayed, str(out)], env=os.environ | {"PYTHONPATH": paths})
-    assert done.returncode not in (0, 1)
-    (hidden,) = (out / "streams").glob(".*.part")
-    with hidden.open("a") as file:
-        file.write("123456789,12,3")  # and the last line is cut
-    with links.open(replayed) as link:
-        report = record_continuous(link, out, Cue("stream", 2.0), "p01")
-    assert report.recovered == ("stream.p01.s01.1",)
-    first, second = (read(out / "streams" / f"stream.p01.s01.{n}.csv") for n in (1, 2))
-    assert not first.complete and second.complete and len(second.samples) == 238
-    assert np.array_equal(first.samples, take(samples=6000).samples[: len(first.samples)]) and len(first.samples) >= 150
-    assert [listed.complete for listed in read_session(out / "streams" / "p01.s01.json").takes] == [False, True]
-    assert not list(out.rglob(".*"))
-
-
-def test_a_journal_without_a_row_is_no_take(tmp_path: Path) -> None:
-    store(tmp_path, take())
-    (tmp_path / ".wave.p01.s01.2.csv.part").write_text("t_us,ax,ay,az,gx,gy,gz\n12,1")
-    whole = csv_text(take(number=3)).encode()
-    (tmp_path / ".wave.p01.s02.3.csv.part").write_bytes(whole)
-    assert keeping.recover(tmp_path, facts()) == []
-    assert names(tmp_path) == ["wave.p01.s01.1.csv"] and (tmp_path / ".wave.p01.s02.3.csv.part").exists()
-
-
-def test_recovery_may_be_cut_off_and_never_overwrites(tmp_path: Path) -> None:
-    store(tmp_path, take(), take(number=2))
-    whole = csv_text(take(number=1)).encode()
-    (tmp_path / ".wave.p01.s01.1.csv.part").write_bytes(whole)
-    (tmp_path / ".wave.p01.s01.2.csv.part").write_bytes(csv_text(take(number=5)).encode())
-    before = (tmp_path / "wave.p01.s01.2.csv").read_bytes()
-    assert [path.name for path in keeping.recover(tmp_path, facts())] == ["wave.p01.s01.1.csv", "wave.p01.s01.3.csv"]
-    assert (tmp_path / "wave.p01.s01.2.csv").read_bytes() == before
-    listed = {entry.number: entry.complete for entry in read_session(tmp_path / "p01.s01.json").takes}
-    assert listed == {1: False, 2: True, 3: False}
+    monkeypatch.setattr(journal, "_sync", full)
+    made = take(samples=6000)
+    with faulty_link(made) as link, pytest.raises(WriteError, match="No space left.*safe in"):
+        record_continuous(link, tmp_path / "full", Cue("stream", 50.0), "p01")
+    (path,) = (tmp_path / "tmp").rglob("stream.p01.s01.1.csv")
+    kept = read(path)
+    assert len(kept.samples) and np.array_equal(kept.samples, made.samples[: len(kept.samples)])
 
 
 def test_continuous_from_the_command_line(tmp_path: Path, replayed: str, capsys: pytest.CaptureFixture[str]) -> None:
@@ -384,6 +367,8 @@ def test_the_display_says_what_to_do_and_how_the_link_is(tmp_path: Path) -> None
     assert lines["count-in"].startswith("wave in") and "(hello)" in lines["take"] and "take 1/1" in lines["saved"]
     assert "119.0 Hz" in lines["saved"] and "lost 0  CRC 0  clipped" in lines["saved"]
     assert record_display.spark((0.0, 50.0, 100.0, 500.0), 100.0) == " ▄██"
+    endless = dataclasses.replace(typist.moments[-1], phase="take", cue=Cue("stream", LONGEST_S), elapsed_s=90.0)
+    assert str(record_display.line(endless)).startswith("stream NOW 90.0 s  ")
     show = record_display.Display(keys=True)
     for moment in typist.moments:
         show(moment)

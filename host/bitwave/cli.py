@@ -6,6 +6,7 @@ package never imports ``bitwave_train`` and a plug-in adds a verb without a chan
 
 from __future__ import annotations
 
+import contextlib
 import sys
 from collections.abc import Callable, Iterable
 from importlib.metadata import EntryPoint, entry_points
@@ -36,7 +37,8 @@ EXTRAS = {
 EXIT_CODES = (
     "Exit codes: 0 done, 1 parity difference, 2 usage, 3 model file, 4 model image, 5 recordings, 6 link or board, "
     "7 file not written, 8 optional package missing, 9 leaking split, 10 native build, 11 other file trouble, "
-    "12 over the budget, 13 storage of a study, 130 interrupted."
+    "12 over the budget, 13 storage of a study, 14 session is being recorded, 130 interrupted; a recording that ends "
+    "because its terminal is gone 129, by SIGTERM 143."
 )
 
 
@@ -101,7 +103,8 @@ def run(app: Callable[..., object], arguments: list[str] | None = None) -> int:
 
 
 def _complain(line: str, code: int) -> int:
-    print(f"bitwave: {' '.join(line.split())}", file=sys.stderr)
+    with contextlib.suppress(OSError):  # the terminal may be what is gone
+        print(f"bitwave: {' '.join(line.split())}", file=sys.stderr)
     return code
 
 

@@ -5,13 +5,11 @@ Library code raises these; only the command line turns them into a process exit.
 
 from __future__ import annotations
 
-from typing import ClassVar
-
 
 class BitwaveError(Exception):
     """Base of all errors that a person can act on; ``str(error)`` is one line."""
 
-    exit_code: ClassVar[int] = 1
+    exit_code: int = 1
 
 
 class ParityMismatch(BitwaveError):
@@ -84,3 +82,20 @@ class StorageUnavailable(BitwaveError):
     """The storage of a study cannot be reached, or went away."""
 
     exit_code = 13
+
+
+class SessionBusy(BitwaveError):
+    """Another process records this session."""
+
+    exit_code = 14
+
+
+class Stopped(BitwaveError):
+    """A signal ended the command before it was done; the line says what was kept."""
+
+    exit_code = 130
+
+    def __init__(self, line: str, exit_code: int = 130) -> None:
+        """`exit_code` is 128 and the signal's number."""
+        super().__init__(line)
+        self.exit_code = exit_code

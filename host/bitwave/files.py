@@ -43,6 +43,17 @@ def write_whole(path: str | os.PathLike[str], content: bytes) -> None:
             os.unlink(temporary)  # noqa: PTH108
 
 
+def sync_folder(folder: Path) -> None:
+    """Makes new names in a folder outlive a power cut, where the system has a way to; raises `OSError`."""
+    if os.name == "nt":
+        return
+    descriptor = os.open(folder, os.O_RDONLY)
+    try:
+        os.fsync(descriptor)
+    finally:
+        os.close(descriptor)
+
+
 def _new_file_mode(target: Path) -> int:
     """The old file's permissions, else what a plain open() would give: mkstemp alone gives 0600."""
     try:

@@ -7,7 +7,7 @@ from dataclasses import dataclass, field
 from typing import Literal
 
 from .. import links
-from ..capture.takes import BOARDS
+from ..capture.meter import BOARDS
 from ..errors import LinkError
 from ..links.link import Link, LinkEnd
 from ..links.samples import NO_SENSOR, NO_SENSOR_STEP, SampleReader

@@ -8,17 +8,23 @@ from __future__ import annotations
 import contextlib
 from collections.abc import Callable
 from pathlib import Path
+from signal import SIGINT
 
-from ..errors import LinkError, RecordingError, WriteError
+from ..errors import LinkError, RecordingError
 from ..links.link import Link, LinkEnd
-from ..links.samples import Block
+from ..links.samples import require_sensor
+from ..recordings.recording import merged
 from ..recordings.session import check_name
 from ..wire.requests import Stream
+from .arriving import Arriving
 from .cues import CaptureReport, Cue, Progress
-from .keeping import Journal, free_number, recover, rescue
-from .takes import QUIT, Meter, recording, session_facts
+from .ending import Ended, Ending
+from .holding import hold
+from .keeping import STREAMS
+from .meter import Meter, session_facts
+from .takes import QUIT
 
-FOLDER = "streams"
+FOLDER = STREAMS
 LABEL = "stream"
 LONGEST_S = 24 * 3600.0
 
@@ -31,13 +37,16 @@ def record_continuous(
     session: str = "s01",
     on_progress: Callable[[Progress], None] | None = None,
     keys: Callable[[], str] | None = None,
+    ending: Ending | None = None,
 ) -> CaptureReport:
     """Records one take into ``out/streams`` until its time is over, ``q`` is typed, or Ctrl-C.
 
-    Ctrl-C is how such a recording ends: it is complete then.
+    Ctrl-C is how such a recording ends: it is complete then, as it is where another signal ends it.
 
     Raises:
         RecordingError: a name that cannot be used, or a session that does not fit the board.
+        SessionBusy: another process records this session.
+        Ended: a signal other than Ctrl-C came; what came is on the disk.
         LinkError: the board is not there, or vanished; what came is on the disk, marked as incomplete.
         WriteError: the disk is full; the message says where the take is.
     """
@@ -46,50 +55,50 @@ def record_continuous(
     if not 0.05 <= cue.seconds <= LONGEST_S:
         raise RecordingError(f"a continuous recording takes 0.05 to {LONGEST_S:g} s")
     folder = out / FOLDER
-    info = link.info()
-    facts = session_facts(info, participant, session)
-    recovered = tuple(path.stem for path in recover(folder, facts))
-    number = free_number(folder, cue.label, participant, session)
-    meter = Meter(link, info.channels)
-    wanted = round(cue.seconds * facts.rate_hz)
-    blocks: list[Block] = []
-    fault: LinkError | None = None
-    journal = Journal(folder, facts, f"{cue.label}.{participant}.{session}.{number}")
-    link.ask(Stream(1))
+    ending = ending or Ending()
+    with hold(out, participant, session):
+        info = link.info()
+        require_sensor(link, info)
+        facts = merged(folder, session_facts(info, participant, session))
+        meter = Meter(link, info.channels, ending.check)
+        take = Arriving(folder, facts, cue.label, round(cue.seconds * facts.rate_hz), meter)
+        link.ask(Stream(1))
+        try:
+            with ending.deferred():
+                return _run(take, meter, cue, facts.rate_hz, on_progress, keys)
+        finally:
+            with contextlib.suppress(LinkError):
+                link.ask(Stream(0))
+
+
+def _run(
+    take: Arriving,
+    meter: Meter,
+    cue: Cue,
+    rate_hz: float,
+    on_progress: Callable[[Progress], None] | None,
+    keys: Callable[[], str] | None,
+) -> CaptureReport:
+    end: LinkError | KeyboardInterrupt | None = None
     try:
-        while not blocks or _length(blocks) < wanted:
-            for block in meter.read():
-                blocks.append(block)
-                inside = block.indices < blocks[0].indices[0] + wanted
-                journal.append(block.time_us[inside], block.samples[inside])
+        while take.length < take.wanted:
+            for block in take.read():
                 if on_progress is not None:
-                    elapsed = _length(blocks) / facts.rate_hz
-                    on_progress(meter.progress("take", cue, 1, 1, elapsed, block))
+                    on_progress(meter.progress("take", cue, 1, 1, take.length / rate_hz, block))
+            if take.out_of_room:
+                break  # a day would not fit into memory
             if keys is not None and QUIT in keys():
                 break
-    except KeyboardInterrupt:
-        if not blocks:
-            journal.discard()
+    except (LinkError, KeyboardInterrupt) as error:
+        if not take.length:
             raise
-    except LinkError as error:
-        if not blocks:
-            journal.discard()
-            raise
-        # Where no length was asked for, the end of a plan or a replayed recording is how it ends.
-        fault = None if isinstance(error, LinkEnd) and cue.seconds >= LONGEST_S else error
-    except WriteError as error:
-        take = recording(facts, cue.label, number, blocks, _length(blocks), meter.crc_errors, complete=False)
-        raise WriteError(f"{error}; {rescue(facts, take)}") from error
-    finally:
-        with contextlib.suppress(LinkError):
-            link.ask(Stream(0))
-    length = min(wanted, _length(blocks))
-    take = recording(facts, cue.label, number, blocks, length, meter.crc_errors, complete=fault is None)
-    known = journal.finish(take)
-    if fault is not None:
-        raise LinkError(f"{fault}; {len(take.samples)} samples are kept in {take.name}.csv, marked as incomplete")
-    return CaptureReport(known, (take,), recovered=recovered)
-
-
-def _length(blocks: list[Block]) -> int:
-    return int(blocks[-1].indices[-1] - blocks[0].indices[0]) + 1
+        end = error
+    # Where no length was asked for, the end of a plan or a replayed recording is how it ends.
+    broken = isinstance(end, LinkError) and not (isinstance(end, LinkEnd) and cue.seconds >= LONGEST_S)
+    known, kept = take.finish(min(take.wanted, take.length), complete=not (broken or take.out_of_room))
+    if broken:
+        raise LinkError(f"{end}; {len(kept.samples)} samples are kept in {kept.name}.csv, marked as incomplete")
+    if isinstance(end, Ended) and end.number != SIGINT:
+        end.kept = f"{len(kept.samples)} samples are kept in {FOLDER}/{kept.name}.csv"
+        raise end
+    return CaptureReport(known, (kept,))

@@ -68,6 +68,7 @@ class Progress:
         crc_errors: since the start.
         clipped: samples at the end of the range since the start.
         last: newest sample, counts.
+        faults: of the take that has just been saved; empty where it is sound.
     """
 
     phase: Phase
@@ -80,6 +81,7 @@ class Progress:
     crc_errors: int
     clipped: int
     last: tuple[int, ...]
+    faults: str = ""
 
 
 @dataclass(frozen=True)
@@ -88,13 +90,11 @@ class CaptureReport:
 
     Attributes:
         redone: names of takes that were moved aside.
-        recovered: names of takes that an earlier crash had left half done.
     """
 
     session: Session
     recordings: tuple[Recording, ...]
     redone: tuple[str, ...] = ()
-    recovered: tuple[str, ...] = ()
 
     @property
     def lost(self) -> int:

@@ -2,9 +2,10 @@
 
 from __future__ import annotations
 
+import os
 import sys
 from collections.abc import Callable, Iterator
-from contextlib import contextmanager
+from contextlib import contextmanager, suppress
 
 
 @contextmanager
@@ -20,20 +21,40 @@ def keys() -> Iterator[Callable[[], str] | None]:
 
         yield typed
     else:
-        import os
         import select
         import termios
         import tty
 
         descriptor = sys.stdin.fileno()
+        if _in_background(descriptor):  # to touch the terminal would stop the process
+            yield None
+            return
         before = termios.tcgetattr(descriptor)
+        listening = True
 
         def pressed() -> str:
-            ready, _, _ = select.select([descriptor], [], [], 0)
-            return os.read(descriptor, 64).decode("ascii", "ignore") if ready else ""
+            nonlocal listening
+            if not listening or not select.select([descriptor], [], [], 0)[0]:
+                return ""
+            try:
+                typed = os.read(descriptor, 64)
+            except OSError:  # the terminal is gone, and what is recorded is not
+                typed = b""
+            listening = bool(typed)
+            return typed.decode("ascii", "ignore")
 
         try:
             tty.setcbreak(descriptor)  # no line editing, no echo; Ctrl-C still interrupts
             yield pressed
         finally:
-            termios.tcsetattr(descriptor, termios.TCSADRAIN, before)
+            with suppress(termios.error):  # gone
+                termios.tcsetattr(descriptor, termios.TCSADRAIN, before)
+
+
+def _in_background(descriptor: int) -> bool:
+    if sys.platform == "win32":
+        return False
+    try:
+        return os.tcgetpgrp(descriptor) != os.getpgrp()
+    except OSError:  # not the terminal that this process belongs to
+        return False

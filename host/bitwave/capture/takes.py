@@ -1,8 +1,8 @@
 """Recording takes off a link: count-in, samples, gaps, and a file per take as soon as it is done.
 
-Nothing that was recorded is lost: takes are written whole, one by one; where the link vanishes or the person stops in
-the middle of a take, what came is kept and marked; where the disk is full, the take goes to the temporary folder. A
-take that is done again is moved aside.
+Nothing that was recorded is lost: a take is in a journal while it runs, and a file of its own as soon as it is done;
+where the link vanishes, the person stops or the system shuts down in the middle of one, what came is kept and marked;
+where the disk is full, the take goes to the temporary folder. A take that is done again is moved aside.
 """
 
 from __future__ import annotations
@@ -12,35 +12,21 @@ from collections import deque
 from collections.abc import Callable, Sequence
 from pathlib import Path
 
-import numpy as np
-import numpy.typing as npt
-
-from .. import __version__
 from ..errors import LinkError, RecordingError
 from ..links.link import Link
-from ..links.samples import Block, SampleReader, require_sensor
-from ..model.metadata import CountsScale
-from ..recordings.recording import COUNT_MAX, COUNT_MIN, Recording
-from ..recordings.session import CHANNELS, Gap, Session, check_name
-from ..wire.frames import Info
+from ..links.samples import Block, require_sensor
+from ..recordings.recording import Recording, merged
+from ..recordings.session import Session, check_name
 from ..wire.requests import Stream
+from .arriving import Arriving
 from .cues import CapturePlan, CaptureReport, Cue, Phase, Progress
-from .keeping import free_number, keep, recover, withdraw
+from .ending import Ended, Ending
+from .holding import hold
+from .keeping import withdraw
+from .meter import Meter, session_facts
 
-__all__ = (
-    "CapturePlan",
-    "CaptureReport",
-    "Cue",
-    "Meter",
-    "Progress",
-    "gaps_by_index",
-    "record",
-    "record_cues",
-    "recording",
-    "session_facts",
-)
+__all__ = ("CapturePlan", "CaptureReport", "Cue", "Progress", "check_cues", "record", "record_cues")
 
-BOARDS = {0: "emulated", 1: "nano33ble-rev1", 2: "nano33ble-rev2"}
 AFTERTHOUGHT_S = 3.0  # after the last take, for who wants to do it again
 
 REDO, QUIT = "r", "q"
@@ -49,9 +35,17 @@ REDO, QUIT = "r", "q"
 def record(link: Link, plan: CapturePlan, on_progress: Callable[[Progress], None] | None = None) -> CaptureReport:
     """Records the takes of a plan; see `record_cues`."""
     check_name("label", plan.label)
-    if plan.count < 1:
-        raise RecordingError("a plan has at least one take of 0.05 to 3600 s, and a count-in of 0 to 60 s")
     return record_cues(link, plan.out, plan.participant, plan.session, plan.cues, on_progress)
+
+
+def check_cues(cues: Sequence[Cue]) -> None:
+    """Raises `RecordingError` where takes cannot be asked for so."""
+    for cue in cues:
+        check_name("label", cue.label)
+    if not cues or any(not 0.05 <= cue.seconds <= 3600 or not 0 <= cue.count_in_s <= 60 for cue in cues):
+        raise RecordingError(
+            "record at least one take of 0.05 to 3600 s, behind a count-in of 0 to 60 s; longer ones are --continuous"
+        )
 
 
 def record_cues(
@@ -62,6 +56,7 @@ def record_cues(
     cues: Sequence[Cue],
     on_progress: Callable[[Progress], None] | None = None,
     keys: Callable[[], str] | None = None,
+    ending: Ending | None = None,
 ) -> CaptureReport:
     """Records takes in an order; see the module for what happens when something breaks.
 
@@ -74,73 +69,29 @@ def record_cues(
         on_progress: called many times a second.
         keys: returns what was typed since the last call. ``r`` does the take that is running or was last again, ``q``
             ends after it.
+        ending: of `bitwave.capture.ending.heeded`, where signals shall end this in an orderly way.
 
     Raises:
         RecordingError: a name that cannot be used, or a session that does not fit the board.
+        SessionBusy: another process records this session.
         LinkError: the board is not there, or vanished; what came of a take is on the disk.
+        Ended: a signal came; what came of a take is on the disk.
         WriteError: the disk is full; the message says where the take is.
     """
-    for word, text in (("participant", participant), ("session", session), *(("label", cue.label) for cue in cues)):
-        check_name(word, text)
-    if not cues or any(not 0.05 <= cue.seconds <= 3600 or not 0 <= cue.count_in_s <= 60 for cue in cues):
-        raise RecordingError("a plan has at least one take of 0.05 to 3600 s, and a count-in of 0 to 60 s")
-    info = link.info()
-    require_sensor(link, info)
-    facts = session_facts(info, participant, session)
-    recovered = tuple(path.stem for path in recover(out, facts))
-    link.ask(Stream(1))
-    try:
-        return _Capture(link, info, out, facts, cues, on_progress, keys, recovered).run()
-    finally:
-        with contextlib.suppress(LinkError):  # the port may be what failed
-            link.ask(Stream(0))
-
-
-def session_facts(info: Info, participant: str, session: str) -> Session:
-    """The session file of a board's takes; raises `RecordingError` where the board states no usable rate or scale."""
-    if not (info.rate_mhz and info.accel_milli_lsb and info.gyro_milli_lsb and info.channels):
-        raise RecordingError("the board states no rate, scale or channels: update its firmware")
-    names = CHANNELS if info.channels == len(CHANNELS) else tuple(f"c{i}" for i in range(info.channels))
-    return Session(
-        tool=f"bitwave {__version__}",
-        source="record",
-        participant=participant,
-        session=session,
-        board=BOARDS.get(info.board, "unknown"),
-        firmware=".".join(map(str, info.firmware)),
-        channels=names,
-        counts=CountsScale(accel_lsb_per_g=info.accel_milli_lsb / 1000, gyro_lsb_per_dps=info.gyro_milli_lsb / 1000),
-        rate_hz=info.rate_mhz / 1000,
-    )
-
-
-class Meter:
-    """What `Progress` says about the link while samples come in."""
-
-    def __init__(self, link: Link, channels: int) -> None:
-        self.link = link
-        self.reader = SampleReader(link, channels)
-        self.errors_before = link.errors
-        self.clipped = 0
-
-    def read(self) -> list[Block]:
-        """The next samples; see `SampleReader.read`."""
-        blocks = self.reader.read()
-        for block in blocks:
-            self.clipped += int(((block.samples == COUNT_MIN) | (block.samples == COUNT_MAX)).any(axis=1).sum())
-        return blocks
-
-    @property
-    def crc_errors(self) -> int:
-        """Damaged frames since the start."""
-        return self.link.errors - self.errors_before
-
-    def progress(self, phase: Phase, cue: Cue, take: int, of: int, elapsed_s: float, block: Block) -> Progress:
-        """The moment of a block."""
-        return Progress(
-            phase, cue, take, of, elapsed_s, self.reader.rate_hz, self.reader.lost,
-            self.crc_errors, self.clipped, tuple(block.samples[-1].tolist()),
-        )  # fmt: skip
+    check_cues(cues)
+    ending = ending or Ending()
+    with hold(out, participant, session):
+        info = link.info()
+        require_sensor(link, info)
+        facts = merged(out, session_facts(info, participant, session))
+        capture = _Capture(link, Meter(link, info.channels, ending.check), out, facts, cues, on_progress, keys)
+        link.ask(Stream(1))
+        try:
+            with ending.deferred():
+                return capture.run()
+        finally:
+            with contextlib.suppress(LinkError):  # the port may be what failed
+                link.ask(Stream(0))
 
 
 class _Capture:
@@ -149,28 +100,34 @@ class _Capture:
     def __init__(
         self,
         link: Link,
-        info: Info,
+        meter: Meter,
         out: Path,
         session: Session,
         cues: Sequence[Cue],
         on_progress: Callable[[Progress], None] | None,
         keys: Callable[[], str] | None,
-        recovered: tuple[str, ...],
     ) -> None:
         self.link = link
+        self.meter = meter
         self.out = out
         self.session = session
         self.total = len(cues)
         self.todo = deque(cues)
         self.on_progress = on_progress
         self.keys = keys
-        self.recovered = recovered
-        self.meter = Meter(link, info.channels)
         self.done: list[tuple[Cue, Recording]] = []
         self.redone: list[str] = []
         self.typed = ""
 
     def run(self) -> CaptureReport:
+        try:
+            self._all()
+        except Ended as ended:
+            ended.whole = sum(take.complete for _, take in self.done)
+            raise
+        return CaptureReport(self.session, tuple(take for _, take in self.done), tuple(self.redone))
+
+    def _all(self) -> None:
         while self.todo and QUIT not in self.typed:
             cue = self.todo[0]
             if self._rest("count-in", cue, cue.count_in_s):
@@ -179,8 +136,8 @@ class _Capture:
                 break
             self._take(self.todo.popleft())
             if self.keys is not None and not self.todo:
-                self._rest("over", cue, AFTERTHOUGHT_S)
-        return CaptureReport(self.session, tuple(take for _, take in self.done), tuple(self.redone), self.recovered)
+                with contextlib.suppress(LinkError, KeyboardInterrupt):  # all that was asked for is done
+                    self._rest("over", cue, AFTERTHOUGHT_S)
 
     def _rest(self, phase: Phase, cue: Cue, seconds: float) -> bool:
         """Waits by the board's clock; True where a take is to be done again."""
@@ -211,72 +168,43 @@ class _Capture:
         return asked
 
     def _take(self, cue: Cue) -> None:
-        number = free_number(self.out, cue.label, self.session.participant, self.session.session)
         wanted = round(cue.seconds * self.session.rate_hz)
+        take = Arriving(self.out, self.session, cue.label, wanted, self.meter)
         self.link.cue(cue.label, cue.seconds)
-        blocks: list[Block] = []
-        errors = self.link.errors
         try:
-            while not blocks or blocks[-1].indices[-1] - blocks[0].indices[0] + 1 < wanted:
-                for block in self.meter.read():
-                    blocks.append(block)
-                    self._tell("take", cue, int(block.indices[-1] - blocks[0].indices[0]) + 1, block)
+            while take.length < wanted:
+                for block in take.read():
+                    self._tell("take", cue, take.length, block)
                 self._listen()
         except (LinkError, KeyboardInterrupt) as error:
-            if not blocks:
+            if not take.length:
                 raise
-            take = recording(self.session, cue.label, number, blocks, wanted, self.link.errors - errors, complete=False)
-            self._keep(cue, take)
+            came = self._keep(cue, take, complete=False)
+            kept = f"{len(came.samples)} of {wanted} samples are kept in {came.name}.csv, marked as incomplete"
             if isinstance(error, LinkError):
-                kept = f"{len(take.samples)} of {wanted} samples are kept in {take.name}.csv, marked as incomplete"
                 raise LinkError(f"{error}; {kept}") from error
+            if isinstance(error, Ended):
+                error.kept = kept
             raise
-        self._keep(cue, recording(self.session, cue.label, number, blocks, wanted, self.link.errors - errors))
-        self._tell("saved", cue, wanted, blocks[-1])
+        came = self._keep(cue, take)
+        self._tell("saved", cue, wanted, block, faults(came))
         if self._redo():
-            self._tell("redo", cue, 0, blocks[-1])
+            self._tell("redo", cue, 0, block)
 
-    def _keep(self, cue: Cue, take: Recording) -> None:
-        self.session = keep(self.out, self.session, take)
-        self.done.append((cue, take))
+    def _keep(self, cue: Cue, take: Arriving, complete: bool = True) -> Recording:
+        self.session, kept = take.finish(take.wanted, complete)
+        self.done.append((cue, kept))
+        return kept
 
-    def _tell(self, phase: Phase, cue: Cue, samples: int, block: Block) -> None:
+    def _tell(self, phase: Phase, cue: Cue, samples: int, block: Block, faults: str = "") -> None:
         if self.on_progress is not None:
             number = len(self.done) + (phase in ("count-in", "take"))
             elapsed = samples / self.session.rate_hz
-            self.on_progress(self.meter.progress(phase, cue, number, self.total, elapsed, block))
+            self.on_progress(self.meter.progress(phase, cue, number, self.total, elapsed, block, faults))
 
 
-def recording(
-    session: Session,
-    label: str,
-    number: int,
-    blocks: Sequence[Block],
-    wanted: int,
-    crc_errors: int,
-    complete: bool = True,
-) -> Recording:
-    """The take of the first `wanted` samples of blocks; a complete one that ends early ends in a gap."""
-    indices = np.concatenate([block.indices for block in blocks])
-    inside = indices < indices[0] + wanted
-    indices = indices[inside]
-    return Recording(
-        label=label,
-        participant=session.participant,
-        session=session.session,
-        number=number,
-        time_us=np.concatenate([block.time_us for block in blocks])[inside],
-        samples=np.concatenate([block.samples for block in blocks])[inside],
-        rate_hz=session.rate_hz,
-        channels=session.channels,
-        counts=session.counts,
-        gaps=gaps_by_index(indices, int(indices[0]) + wanted if complete else None),
-        crc_errors=crc_errors,
-        complete=complete,
-    )
-
-
-def gaps_by_index(indices: npt.NDArray[np.int64], end: int | None = None) -> tuple[Gap, ...]:
-    """Gaps of a take by the wire's sample index; with `end`, also the one between its last sample and its end."""
-    steps = np.diff(indices if end is None else np.append(indices, end))
-    return tuple(Gap(after=int(row), lost=int(steps[row]) - 1) for row in np.flatnonzero(steps > 1))
+def faults(take: Recording) -> str:
+    """What a person should know about a take who may still do it again; empty where it is sound."""
+    counts = ((take.lost, "samples lost"), (take.crc_errors, "CRC errors"), (take.clipped, "samples clipped"))
+    told = ", ".join(f"{count} {word}" for count, word in counts if count)
+    return f"{take.name}: {told}" if told else ""

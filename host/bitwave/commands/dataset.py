@@ -45,13 +45,20 @@ def dataset(
 
 
 def _show(folder: Path, fix: Path | None, as_json: bool) -> None:
+    from ..capture.journal import journals
     from ..recordings.mending import mend
     from ..recordings.survey import survey
 
+    waiting = [hidden.relative_to(folder).as_posix() for hidden, _, _ in journals(folder)]
+    if waiting:
+        Console(stderr=True, markup=False).print(
+            f"{len(waiting)} not done yet, like {waiting[0]}: where nobody is recording, a crash cut it off, and the "
+            "next bitwave record into this folder makes it a take"
+        )
     found = survey(folder)
     mended = mend(found, fix) if fix is not None else None
     if as_json:
-        summary = found.summary()
+        summary = found.summary() | {"unfinished": waiting}
         if mended is not None:
             summary["fixed"] = {"folder": str(fix)} | vars(mended)
         typer.echo(json.dumps(summary))

@@ -7,16 +7,19 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Annotated
 
 import typer
-from rich.console import Console
 
 if TYPE_CHECKING:
     from collections.abc import Iterator, Sequence
 
+    from rich.console import Console
+
     from ..capture.cues import CaptureReport, Cue, Progress
+    from ..capture.ending import Ending
     from ..capture.guide import Plan
     from ..links.link import Link
     from ..recordings.recording import Recording
 
+SITTING_S = 4 * 3600.0  # who takes a break for longer has taken the board off
 RATE_TOLD = 0.02  # a board's oscillator is off by less
 
 
@@ -43,10 +46,16 @@ def record(
 ) -> None:
     """Record takes, one file each, each written as soon as it is done; while it runs, r does the last one again."""
     from .. import links
+    from ..capture.continuous import LABEL
+    from ..capture.ending import Ended, heeded
     from ..capture.guide import read_plan
+    from ..capture.holding import hold
+    from ..capture.keeping import STREAMS
     from ..capture.keyboard import keys
-    from ..errors import UsageError
-    from .record_display import display
+    from ..capture.takes import check_cues
+    from ..errors import Stopped, UsageError
+    from ..recordings.session import check_name
+    from .record_display import display, lasting_console
 
     if plan is not None and (label or continuous or redo or count or seconds):
         raise UsageError("--plan says labels, counts and seconds itself: leave --label, --count and the like out")
@@ -55,62 +64,103 @@ def record(
     if continuous and (redo or count):
         raise UsageError("--continuous records one long take: leave --redo and --count out")
     guided = read_plan(plan) if plan else None
-    console = Console(stderr=True, markup=False)  # names and paths may hold brackets
-    make = _Maker(out, participant, session, console)
-    cues = make.guided(guided) if guided else make.plain(label or "", redo, count, seconds, count_in)
-    if not continuous and not cues:
-        console.print("Nothing is missing.")
-        return
-    with links.open(link, realtime) as opened:
-        opened.notice = console.print
-        console.print(f"Participant {participant}: names are pseudonyms. Keep who is who out of this folder.")
-        with keys() as typed, display(console, typed is not None) as show:
+    console = lasting_console()
+    try:
+        with heeded() as ending, hold(out, participant, session):
+            make = _Maker(out, participant, session, console, ending)
+            recovered = make.recovered()
+            make.note_old_session(continuous)
+            takes = count or (1 if redo else 10)
+            cues = make.guided(guided) if guided else plain(label or LABEL, takes, seconds, count_in)
+            if not continuous and not cues:
+                console.print("Nothing is missing.")
+                return
             if continuous:
-                report = make.continuous(opened, label, seconds, show, typed)
+                check_name("label", label or LABEL)
             else:
-                report = make.takes(opened, cues, show, typed)
+                check_cues(cues)
+            old = make.last(label or "") if redo else None
+            with links.open(link, realtime) as opened:
+                opened.notice = console.print
+                console.print(f"Participant {participant}: names are pseudonyms. Keep who is who out of this folder.")
+                if old is not None:
+                    opened.info()  # there must be a board to do it again with
+                    make.withdraw(old)
+                with keys() as typed, display(console, typed is not None, continuous) as show:
+                    if continuous:
+                        report = make.continuous(opened, label, seconds, show, typed)
+                    else:
+                        report = make.takes(opened, cues, show, typed)
+    except Ended as ended:
+        raise Stopped(str(ended), ended.exit_code) from ended
+    redone = [old.name] if old is not None else []
+    redone += report.redone
     for line in off_rate(report.recordings):
         console.print(line)
     if as_json:
-        typer.echo(_json(report, opened.losses, make.missing(guided) if guided else None))
+        typer.echo(_json(report, redone, recovered, opened.losses, make.missing(guided) if guided else None))
         return
-    for name in report.recovered:
-        console.print(f"{name}: half recorded when an earlier run was cut off; kept, marked as incomplete")
     if guided:
         make.show_missing(guided)
     console.print(
-        f"{len(report.recordings)} takes in {out}: {report.lost} samples lost, {report.crc_errors} CRC errors, "
-        f"{report.clipped} samples clipped, {len(report.redone)} done again"
+        f"{len(report.recordings)} {'take' if len(report.recordings) == 1 else 'takes'} in "
+        f"{out / STREAMS if continuous else out}: {report.lost} samples lost, {report.crc_errors} CRC errors, "
+        f"{report.clipped} samples clipped, {len(redone)} done again"
     )
+
+
+def plain(label: str, count: int, seconds: float | None, count_in: float) -> Sequence[Cue]:
+    """Takes of one label."""
+    from ..capture.cues import Cue
+
+    return [Cue(label, 1.5 if seconds is None else seconds, count_in)] * count
 
 
 class _Maker:
     """What the ways to record share."""
 
-    def __init__(self, out: Path, participant: str, session: str, console: Console) -> None:
+    def __init__(self, out: Path, participant: str, session: str, console: Console, ending: Ending) -> None:
         self.out = out
         self.participant = participant
         self.session = session
         self.console = console
+        self.ending = ending
 
-    def plain(self, label: str, redo: bool, count: int | None, seconds: float | None, count_in: float) -> Sequence[Cue]:
-        """Takes of one label."""
-        from ..capture.cues import Cue
+    def recovered(self) -> list[str]:
+        """Makes takes of what earlier runs left half done, and says so; their names."""
+        from ..capture.journal import recover
 
-        if redo:
-            self._withdraw(label)
-        return [Cue(label, seconds or 1.5, count_in)] * (count or (1 if redo else 10))
+        leftovers = recover(self.out)
+        for leftover in leftovers:
+            self.console.print(str(leftover))
+        return [leftover.name for leftover in leftovers if not leftover.trouble]
 
-    def _withdraw(self, label: str) -> None:
-        from ..capture.keeping import withdraw
+    def note_old_session(self, continuous: bool) -> None:
+        """Two sittings under one name look like one: split by session, they would not be told apart."""
+        from ..capture.keeping import STREAMS, rested_s
+
+        rested = rested_s(self.out / STREAMS if continuous else self.out, self.participant, self.session)
+        if rested is not None and rested > SITTING_S:
+            self.console.print(
+                f"{self.participant} {self.session} was last recorded {rested / 3600:.0f} hours ago and goes on: "
+                "where this is another sitting, stop and give it a name of its own with --session"
+            )
+
+    def last(self, label: str) -> Recording:
+        """The take that is to be done again."""
         from ..errors import UsageError
         from ..recordings.recording import next_number, read
-        from ..recordings.session import read_session
 
         number = next_number(self.out, label, self.participant, self.session) - 1
         if number == 0:
             raise UsageError(f"{self.out} has no take of {label} by {self.participant} in {self.session} to redo")
-        take = read(self.out / f"{label}.{self.participant}.{self.session}.{number}.csv")
+        return read(self.out / f"{label}.{self.participant}.{self.session}.{number}.csv")
+
+    def withdraw(self, take: Recording) -> None:
+        """Moves a take aside."""
+        from ..capture.keeping import withdraw
+        from ..recordings.session import read_session
+
         withdraw(self.out, read_session(self.out / f"{self.participant}.{self.session}.json"), take)
         self.console.print(f"{take.name} is in {self.out / 'redone'}")
 
@@ -144,7 +194,7 @@ class _Maker:
         """Records takes."""
         from ..capture.takes import record_cues
 
-        return record_cues(link, self.out, self.participant, self.session, cues, show, typed)
+        return record_cues(link, self.out, self.participant, self.session, cues, show, typed, self.ending)
 
     def continuous(
         self,
@@ -159,7 +209,7 @@ class _Maker:
         from ..capture.cues import Cue
 
         cue = Cue(label or LABEL, seconds or LONGEST_S, 0.0)
-        return record_continuous(link, self.out, cue, self.participant, self.session, show, typed)
+        return record_continuous(link, self.out, cue, self.participant, self.session, show, typed, self.ending)
 
 
 def off_rate(takes: Sequence[Recording]) -> Iterator[str]:
@@ -174,7 +224,13 @@ def off_rate(takes: Sequence[Recording]) -> Iterator[str]:
             yield f"{take.name}: came at {rate_hz:.1f} Hz, the board says {take.rate_hz:g} Hz: {what}; bitwave doctor"
 
 
-def _json(report: CaptureReport, link_losses: int, missing: dict[str, dict[str, int]] | None) -> str:
+def _json(
+    report: CaptureReport,
+    redone: list[str],
+    recovered: list[str],
+    link_losses: int,
+    missing: dict[str, dict[str, int]] | None,
+) -> str:
     import json
 
     takes = [{"file": f"{r.name}.csv", "samples": len(r.samples), "lost": r.lost} for r in report.recordings]
@@ -183,8 +239,8 @@ def _json(report: CaptureReport, link_losses: int, missing: dict[str, dict[str, 
         "lost": report.lost,
         "crc_errors": report.crc_errors,
         "clipped": report.clipped,
-        "redone": list(report.redone),
-        "recovered": list(report.recovered),
+        "redone": redone,
+        "recovered": recovered,
         "link_losses": link_losses,
     }
     return json.dumps(told if missing is None else told | {"missing": missing})

@@ -53,11 +53,18 @@ class SampleReader:
         rate_hz: measured by the clock of the board over the last second or so; 0 at first.
     """
 
-    def __init__(self, link: Link, channels: int, other: Callable[[Frame], None] | None = None) -> None:
-        """Reads from a link that streams; frames of other types go to `other`."""
+    def __init__(
+        self,
+        link: Link,
+        channels: int,
+        other: Callable[[Frame], None] | None = None,
+        check: Callable[[], None] = lambda: None,
+    ) -> None:
+        """Reads from a link that streams; frames of other types go to `other`; `check` may raise while it waits."""
         self._link = link
         self._channels = channels
         self._other = other
+        self._check = check
         self._next: int | None = None
         self._time = 0
         self._window: list[tuple[int, int]] = []  # index and time of some samples of the last second
@@ -81,6 +88,7 @@ class SampleReader:
         """
         deadline = self._link.clock() + QUIET_S
         while True:
+            self._check()
             blocks = []
             for frame in self._link.receive():
                 if isinstance(frame.body, Samples):

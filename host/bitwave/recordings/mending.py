@@ -3,10 +3,12 @@
 from __future__ import annotations
 
 from collections import defaultdict
+from contextlib import ExitStack
 from dataclasses import dataclass
 from pathlib import Path
 
 from ..capture.continuous import FOLDER as STREAMS
+from ..capture.holding import hold
 from ..capture.keeping import REDONE
 from ..errors import RecordingError, UsageError, WriteError
 from ..model.metadata import is_name
@@ -81,19 +83,32 @@ def forget(folder: Path, participant: str) -> list[Path]:
 
     Raises:
         RecordingError: nothing is known about the participant.
+        SessionBusy: one of the sessions is being recorded.
         WriteError: a file could not be deleted.
     """
     found = files_of(folder, participant)
-    for path in found:
+    with ExitStack() as held:
+        for session in sorted({_session_of(path, participant) for path in found}):
+            held.enter_context(hold(folder, participant, session))
+        _delete(found)
+    return found
+
+
+def _delete(paths: list[Path]) -> None:
+    for path in paths:
         try:
-            path.unlink()
+            path.unlink(missing_ok=True)  # a lock goes by itself
         except OSError as error:
             raise WriteError(f"{path} could not be deleted: {error.strerror}; run this again when it can be") from error
-    return found
+
+
+def _session_of(path: Path, participant: str) -> str:
+    parts = path.name.removeprefix(".").split(".")
+    return parts[parts.index(participant) + 1]
 
 
 def _is_about(path: Path, participant: str, place: int) -> bool:
     """``label.participant.session.number.*`` at place 1, ``participant.session.json`` at place 0; also half-written."""
     parts = path.name.removeprefix(".").split(".")
-    whole = len(parts) >= 5 if place == 1 else len(parts) >= 3 and parts[2] == "json"
+    whole = len(parts) >= 5 if place == 1 else len(parts) >= 3 and parts[2] in ("json", "lock")
     return path.is_file() and whole and parts[place] == participant

@@ -20,9 +20,10 @@ import numpy.typing as npt
 from ..errors import RecordingError
 from ..files import write_whole
 from ..model.metadata import CountsScale, is_name
+from .rows import COUNT_MAX as COUNT_MAX
+from .rows import COUNT_MIN as COUNT_MIN
+from .rows import header_text, parse_rows, rows_text
 from .session import CHANNELS, DEFAULT_COUNTS, Gap, Session, Take, check_name, read_session
-
-COUNT_MIN, COUNT_MAX = -32768, 32767
 
 # A step in time beyond this many sample periods is a gap even where nobody declared one.
 GAP_PERIODS = 1.5
@@ -120,10 +121,7 @@ def even_times(count: int, rate_hz: float, start_us: int = 0) -> npt.NDArray[np.
 
 def csv_text(recording: Recording) -> str:
     """The CSV of a take."""
-    header = ",".join(("t_us", *recording.channels))
-    table = np.column_stack((recording.time_us, recording.samples.astype(np.int64)))
-    rows = [",".join(map(str, row)) for row in table.tolist()]
-    return "\n".join((header, *rows)) + "\n"
+    return header_text(recording.channels) + rows_text(recording.time_us, recording.samples)
 
 
 def write(folder: Path, session: Session, recordings: Iterable[Recording]) -> Session:
@@ -151,7 +149,7 @@ def write(folder: Path, session: Session, recordings: Iterable[Recording]) -> Se
         write_whole(folder / known.file_name, known.to_json())
     for recording in takes:
         write_whole(folder / f"{recording.name}.csv", csv_text(recording).encode())
-    known = known.model_copy(update={"takes": (*known.takes, *(recording.take() for recording in takes))})
+    known = known.listing(*(recording.take() for recording in takes))
     write_whole(folder / known.file_name, known.to_json())
     return known
 
@@ -210,14 +208,20 @@ def read(path: Path, session: Session | None = None) -> Recording:
         RecordingError: wrong name or column, a value that is no int16 count (NaN among them), a ragged row, time that
             does not run forward, or a clock that does not agree with the session's rate.
     """
-    label, participant, session_name, number = split_name(path)
+    _, participant, session_name, _ = split_name(path)
     if session is None:
         session = read_session(path.with_name(f"{participant}.{session_name}.json"))
     try:
         text = path.read_text("utf-8")
     except (OSError, UnicodeDecodeError) as error:
         raise RecordingError(f"{path} cannot be read: {error}") from error
-    times, samples = _parse(path, text, session.channels)
+    return parse(path, text, session)
+
+
+def parse(path: Path, text: str, session: Session) -> Recording:
+    """The take that a file of this name and text is; raises `RecordingError` as `read` does."""
+    label, participant, session_name, number = split_name(path)
+    times, samples = parse_rows(path, text, session.channels)
     declared = next((take for take in session.takes if (take.label, take.number) == (label, number)), None)
     _check_clock(path, times, session.rate_hz, declared.gaps if declared else ())
     recording = Recording(
@@ -246,45 +250,6 @@ def _union(declared: Sequence[Gap], seen: Sequence[Gap]) -> tuple[Gap, ...]:
     """Gaps by row; the wire's sample index, which declared ones come from, knows better than the clock."""
     rows = {gap.after: gap for gap in (*seen, *declared)}
     return tuple(rows[row] for row in sorted(rows))
-
-
-def _parse(path: Path, text: str, channels: tuple[str, ...]) -> tuple[npt.NDArray[np.int64], npt.NDArray[np.int16]]:
-    lines = text.splitlines()
-    wanted = ["t_us", *channels]
-    if not lines or lines[0].split(",") != wanted:
-        found = lines[0][:80] if lines else "nothing"
-        raise RecordingError(f"{path}, line 1: the header must be {','.join(wanted)}, found {found}")
-    if not text.endswith("\n"):
-        raise RecordingError(f"{path}, line {len(lines)}: the file ends in the middle of a line; copy it again")
-    rows = []
-    for number, line in enumerate(lines[1:], start=2):
-        fields = line.split(",")
-        if len(fields) != len(wanted):
-            raise RecordingError(f"{path}, line {number}: {len(fields)} values under {len(wanted)} columns")
-        try:
-            rows.append([int(field) for field in fields])
-        except ValueError as error:
-            column, bad = next((c, f) for c, f in zip(wanted, fields, strict=True) if not _is_integer(f))
-            raise RecordingError(f"{path}, line {number}, {column}: {bad[:40]!r} is not a whole number") from error
-    try:
-        table = np.array(rows, dtype=np.int64).reshape(-1, len(wanted))
-    except OverflowError as error:
-        raise RecordingError(f"{path}: a number is beyond 64 bits") from error
-    outside = (table[:, 1:] < COUNT_MIN) | (table[:, 1:] > COUNT_MAX)
-    if outside.any():
-        row, column_index = np.argwhere(outside)[0]
-        raise RecordingError(
-            f"{path}, line {row + 2}, {channels[column_index]}: {table[row, column_index + 1]} is outside int16"
-        )
-    return table[:, 0].copy(), table[:, 1:].astype(np.int16)
-
-
-def _is_integer(field: str) -> bool:
-    try:
-        int(field)
-    except ValueError:
-        return False
-    return True
 
 
 def _check_clock(path: Path, times: npt.NDArray[np.int64], rate_hz: float, gaps: Sequence[Gap]) -> None:

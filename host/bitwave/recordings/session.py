@@ -77,6 +77,17 @@ class Session(_Frozen):
         """Name of the session file."""
         return f"{self.participant}.{self.session}.json"
 
+    def listing(self, *takes: Take) -> Session:
+        """The session with these takes too; what it said of others of their names goes: those files are gone."""
+        new = {(take.label, take.number) for take in takes}
+        kept = (take for take in self.takes if (take.label, take.number) not in new)
+        return self.model_copy(update={"takes": (*kept, *takes)})
+
+    def without(self, label: str, number: int) -> Session:
+        """The session without a take."""
+        left = tuple(take for take in self.takes if (take.label, take.number) != (label, number))
+        return self.model_copy(update={"takes": left})
+
     def to_json(self) -> bytes:
         """UTF-8 JSON, one take a line for people to read and compare; a pure function of the values."""
         facts = self.model_dump(mode="json")
