@@ -15,7 +15,7 @@ def show(console: Console, found: Survey) -> None:
     """Prints a survey."""
     if found.recordings:
         console.print(_takes(found))
-    if found.segments:
+    if found.marked():
         console.print(_segments(found))
     console.print(_sessions(found.takes, found.streams))
     for finding in found.findings:
@@ -56,13 +56,14 @@ def _segments(found: Survey) -> Table:
 def _sessions(*rooms: Room) -> Table:
     table = Table(title="Sessions")
     table.add_column("session", no_wrap=True)
-    for word in ("board", "count", "seconds", "Hz said", "measured", "lost", "CRC", "clipped"):
+    for word in ("board", "count", "seconds", "Hz, measured", "lost", "CRC", "clipped"):
         table.add_column(word)
     for room in rooms:
         for name, facts in room.summary().items():
             rates = [f"{rate:.2f}" for rate in facts["measured_rate_hz"]]
             table.add_row(
-                name, facts["board"], str(facts["recordings"]), f"{facts['seconds']:.0f}", f"{facts['rate_hz']:g}",
-                " to ".join(dict.fromkeys(rates)), *(str(facts[key]) for key in ("lost", "crc_errors", "clipped")),
+                name, facts["board"], str(facts["recordings"]), f"{facts['seconds']:.0f}",
+                f"{facts['rate_hz']:g}, {' to '.join(dict.fromkeys(rates)) or '-'}",
+                *(str(facts[key]) for key in ("lost", "crc_errors", "clipped")),
             )  # fmt: skip
     return table

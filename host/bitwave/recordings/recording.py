@@ -20,6 +20,7 @@ import numpy.typing as npt
 from ..errors import RecordingError
 from ..files import write_whole
 from ..model.metadata import CountsScale, is_name
+from ..wording import counted
 from .session import CHANNELS, DEFAULT_COUNTS, Gap, Session, Take, check_name, read_session
 
 COUNT_MIN, COUNT_MAX = -32768, 32767
@@ -260,7 +261,7 @@ def _parse(path: Path, text: str, channels: tuple[str, ...]) -> tuple[npt.NDArra
     for number, line in enumerate(lines[1:], start=2):
         fields = line.split(",")
         if len(fields) != len(wanted):
-            raise RecordingError(f"{path}, line {number}: {len(fields)} values under {len(wanted)} columns")
+            raise RecordingError(f"{path}, line {number}: {counted(len(fields), 'value')} under {len(wanted)} columns")
         try:
             rows.append([int(field) for field in fields])
         except ValueError as error:
