@@ -319,6 +319,24 @@ def test_the_command_both_ways(tmp_path: Path, capsys: pytest.CaptureFixture[str
     verb(tmp_path / "out", tmp_path / "back", key_file=key, as_json=True)
     assert json.loads(capsys.readouterr().out)["trust"] == {"verified": 1}
     verb(tmp_path / "back", tmp_path / "npz", to="npz")
-    assert "1 files in" in capsys.readouterr().out
+    assert "1 file in" in capsys.readouterr().out
     with pytest.raises(UsageError, match="--to matlab: choose bitwave"):
         verb(tmp_path / "data", tmp_path / "x", to="matlab")
+
+
+def test_the_same_file_is_not_imported_twice(tmp_path: Path) -> None:
+    store(tmp_path / "data", gentle(), gentle("idle"))
+    exchange.export(dataset.load(tmp_path / "data"), tmp_path / "out", "edge-impulse-json")
+    exchange.import_edge_impulse(tmp_path / "out", tmp_path / "back", Told(), "p01", "s01")
+    before = sorted(path.name for path in (tmp_path / "back").iterdir())
+    with pytest.raises(RecordingError, match=r"idle\.p01-s01-1\.json: .* holds it already as a take of idle"):
+        exchange.import_edge_impulse(tmp_path / "out", tmp_path / "back", Told(), "p01", "s01")
+    assert sorted(path.name for path in (tmp_path / "back").iterdir()) == before
+
+
+def test_a_data_set_of_streams_alone_says_where_they_are(tmp_path: Path) -> None:
+    store(tmp_path / "streams", gentle("stream"))
+    with pytest.raises(RecordingError, match="holds no usable take, but streams: give .*streams, or cut takes"):
+        verb(tmp_path, tmp_path / "out", to="npz")
+    verb(tmp_path / "streams", tmp_path / "out", to="npz")
+    assert np.load(tmp_path / "out" / "dataset.npz")["label"].tolist() == ["stream"]

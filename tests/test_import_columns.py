@@ -238,3 +238,10 @@ def test_units_are_told_and_axes_turned(tmp_path: Path, capsys: pytest.CaptureFi
     plain, turned = sorted(dataset.load(tmp_path / "out").recordings, key=lambda take: take.session)
     assert np.array_equal(turned.samples, plain.samples[:, [2, 0, 1, 5, 3, 4]])
     assert plain.samples[1, 2] == 8192 and turned.samples[1, 0] == 8192
+
+
+def test_a_source_that_is_not_there_is_said_before_what_else_is_missing(tmp_path: Path) -> None:
+    from bitwave.commands.import_ import import_
+
+    with pytest.raises(RecordingError, match="is not there"):
+        import_(tmp_path / "nothing", tmp_path / "out")

@@ -97,7 +97,7 @@ FAULTS = {
     "beyond int16": (lambda t: t[: t.rindex(",")] + ",32768\n", "line 51, gz: 32768 is outside int16"),
     "beyond int64": (lambda t: t[: t.rindex(",")] + f",{2**70}\n", "beyond 64 bits"),
     "time stands": (lambda t: t + t.splitlines()[-1] + "\n", "line 52, t_us: time does not run forward"),
-    "blank line": (lambda t: t + "\n", "line 52: 1 values under 7"),
+    "blank line": (lambda t: t + "\n", "line 52: 1 value under 7"),
 }  # fmt: skip
 
 

@@ -16,7 +16,7 @@ from bitwave.capture.holding import hold
 from bitwave.capture.keeping import rested_s
 from bitwave.capture.takes import Cue, Progress, record_cues
 from bitwave.errors import RecordingError, SessionBusy
-from bitwave.recordings.mending import forget
+from bitwave.recordings.forgetting import forget
 from boards import faulty_link
 from recorders import WAVE, hidden, recorder
 from takes import facts, store, take

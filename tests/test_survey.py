@@ -13,7 +13,7 @@ import pytest
 from bitwave import cli
 from bitwave.commands.dataset import dataset as verb
 from bitwave.errors import RecordingError, UsageError, WriteError
-from bitwave.recordings import dataset, mending
+from bitwave.recordings import dataset, forgetting
 from bitwave.recordings.mending import mend
 from bitwave.recordings.recording import Recording, even_times, write
 from bitwave.recordings.session import Gap
@@ -51,7 +51,7 @@ def test_a_good_data_set_is_counted_and_nothing_is_found(tmp_path: Path, capsys:
     assert told["findings"] == []
     verb([str(tmp_path)])
     shown = capsys.readouterr().out
-    assert "p02.s02" in shown and "4 recordings, 2 s, 0 findings" in shown
+    assert "p02.s02" in shown and "4 takes, 2 s\n0 findings" in shown
 
 
 def test_every_fault_is_found_and_named(tmp_path: Path) -> None:
@@ -133,7 +133,7 @@ def test_two_sessions_of_one_name_show(tmp_path: Path) -> None:
     (tmp_path / "wave.p01.s01.2.csv").rename(tmp_path / "chop.p01.s01.1.csv")
     (finding,) = survey(tmp_path).findings
     assert (finding.where, finding.kind) == ("p01.s01", "missing")
-    assert finding.text.startswith("1 takes that its file lists are not here, like wave.p01.s01.2")
+    assert finding.text.startswith("1 take that its file lists is not here, like wave.p01.s01.2")
 
 
 def test_an_empty_folder_is_an_error(tmp_path: Path) -> None:
@@ -175,7 +175,7 @@ def test_forget_removes_all_of_one_participant_and_nothing_else(tmp_path: Path) 
         level(participant="p02"),
         level(participant="p02", session="p01"),
     )
-    notes = tmp_path / mending.SEGMENTS
+    notes = tmp_path / "segments"
     notes.mkdir()
     for name in ("wave.p01.s01.1.csv", "wave.p01.s01.1.png", "wave.p02.p01.1.csv"):
         (notes / name).write_text("")
@@ -206,8 +206,8 @@ def test_forget_can_go_on_after_a_fault(tmp_path: Path, monkeypatch: pytest.Monk
     with monkeypatch.context() as patched:
         patched.setattr(Path, "unlink", fails)
         with pytest.raises(WriteError, match="could not be deleted: Permission denied"):
-            mending.forget(tmp_path, "p01")
-    assert len(mending.forget(tmp_path, "p01")) == 2
+            forgetting.forget(tmp_path, "p01")
+    assert len(forgetting.forget(tmp_path, "p01")) == 2
     assert list(tmp_path.iterdir()) == []
 
 

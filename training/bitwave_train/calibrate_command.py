@@ -99,6 +99,7 @@ def _show(console: Console, found: Sequence[Calibrated], asked: float, dry_run: 
 
     from bitwave.recognition.event_score import Score
     from bitwave.recognition.event_tables import tables
+    from bitwave.wording import counted
 
     table = Table(title="Decisions", box=None, pad_edge=False, collapse_padding=True)
     for name in ("model", "/ hour", "recall", "F1", "smooth", "margin", "hold", "pause", "once", "thresholds"):
@@ -123,4 +124,8 @@ def _show(console: Console, found: Sequence[Calibrated], asked: float, dry_run: 
     if total.participants:
         for shown in tables(total, "Events of people whom nothing was chosen on,"):
             console.print(shown)
-    console.print("Nothing was written: --dry-run." if dry_run else f"{len(found)} models have their decision.")
+    console.print(
+        "Nothing was written: --dry-run."
+        if dry_run
+        else f"{counted(len(found), 'model has its', 'models have their')} decision."
+    )

@@ -11,6 +11,8 @@ from rich.console import Console
 from rich.progress import BarColumn, MofNCompleteColumn, Progress, TaskID, TextColumn, TimeElapsedColumn
 from rich.table import Table
 
+from bitwave.wording import counted
+
 if TYPE_CHECKING:
     from collections.abc import Sequence
 
@@ -255,7 +257,8 @@ def _table(figures: Figures) -> Table:
         table.add_row(f"parity {name}", f"absent: {reason}")
     table.add_row(
         "gestures recognised live",
-        f"{recognised.found} of {recognised.gestures} by {STRANGER}, {recognised.false} events without a gesture",
+        f"{recognised.found} of {recognised.gestures} by {STRANGER}, "
+        f"{counted(recognised.false, 'event')} without a gesture",
     )
     table.add_row("image", f"{figures.image_bytes:,} bytes")
     table.add_row("RAM", f"{figures.arena_bytes:,} bytes")

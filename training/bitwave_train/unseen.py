@@ -15,6 +15,7 @@ from bitwave.recognition.events import rate_of
 from bitwave.recognition.traces import Trace, Tracer
 from bitwave.recordings.recording import split_name
 from bitwave.recordings.streams import Stream, load_streams
+from bitwave.wording import counted
 
 from .runs import Part, Run, open_run
 
@@ -66,7 +67,8 @@ def hear_model(path: Path, streams: Sequence[Stream]) -> Heard:
     model_rate = tracer.metadata.rate_hz
     rates = Counter(rate_of(stream.recording) for stream in streams)
     notes = tuple(
-        f"{count} recordings of {rate:g} Hz are resampled to the model's {model_rate:g} Hz"
+        f"{counted(count, 'recording')} of {rate:g} Hz {'is' if count == 1 else 'are'} resampled "
+        f"to the model's {model_rate:g} Hz"
         for rate, count in sorted(rates.items())
         if is_resampled(rate, model_rate)
     )

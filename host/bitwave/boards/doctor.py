@@ -16,6 +16,7 @@ from ..wire.codec import Frame
 from ..wire.frames import BUILT_IN, NO_FAULT, Counters, Fault, Info
 from ..wire.requests import GetCounters, Stream
 from ..wire.requests import SelfTest as SelfTestRequest
+from ..wording import counted
 from . import usb
 
 State = Literal["ok", "note", "bad"]
@@ -188,7 +189,8 @@ def _listen(link: Link, info: Info) -> Iterator[Finding]:
         yield Finding("rate", "bad", trouble, "press reset; if it stays, the sensor is broken or not this board's")
         return
     nominal = info.rate_mhz / 1000
-    lost = f"{came} samples in {seconds:.1f} s, {reader.lost} lost, {link.errors - errors} CRC errors"
+    errors_told = counted(link.errors - errors, "CRC error")
+    lost = f"{counted(came, 'sample')} in {seconds:.1f} s, {reader.lost} lost, {errors_told}"
     measured = reader.rate_hz
     if not nominal or abs(measured / nominal - 1) > RATE_TOLERANCE:
         yield Finding(
@@ -220,7 +222,8 @@ def _counters(link: Link) -> Iterator[Finding]:
         if not isinstance(counters, Counters):
             continue
         text = (
-            f"since start {counters.samples} samples, {counters.lost} lost, {counters.dropped_frames} frames dropped, "
+            f"since start {counted(counters.samples, 'sample')}, {counters.lost} lost, "
+            f"{counted(counters.dropped_frames, 'frame')} dropped, "
             f"{counters.crc_errors} CRC errors; longest loop {_measured(counters.longest_loop_us, ' us')}, "
             f"cycles per step {_measured(counters.cycles_per_step)}, stack "
             f"{_share(counters.stack_used, counters.stack_bytes)}, arena "

@@ -1,18 +1,15 @@
-"""`bitwave dataset`: what a folder of recordings holds, what is wrong in it, and forgetting a participant."""
+"""`bitwave dataset`: what a data set holds, what is wrong in it, and forgetting a participant."""
 
 from __future__ import annotations
 
 import json
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager
 from pathlib import Path
-from typing import TYPE_CHECKING, Annotated
+from typing import Annotated
 
 import typer
 from rich.console import Console
-from rich.table import Table
-from rich.text import Text
-
-if TYPE_CHECKING:
-    from ..recordings.survey import Survey
 
 
 def dataset(
@@ -30,7 +27,7 @@ def dataset(
     yes: Annotated[bool, typer.Option("--yes", help="Forget without asking.")] = False,
     as_json: Annotated[bool, typer.Option("--json", help="Print the report as one JSON document.")] = False,
 ) -> None:
-    """Count the recordings of a data set, and find gaps, clipping, wrong axes, odd rates and duplicates."""
+    """Count takes, streams and their segments; find gaps, clipping, wrong axes, odd rates and duplicates."""
     from ..errors import UsageError
 
     given = words or []
@@ -48,6 +45,8 @@ def _show(folder: Path, fix: Path | None, as_json: bool) -> None:
     from ..capture.journal import journals
     from ..recordings.mending import mend
     from ..recordings.survey import survey
+    from ..wording import counted
+    from .dataset_tables import show
 
     waiting = [hidden.relative_to(folder).as_posix() for hidden, _, _ in journals(folder)]
     if waiting:
@@ -55,7 +54,8 @@ def _show(folder: Path, fix: Path | None, as_json: bool) -> None:
             f"{len(waiting)} not done yet, like {waiting[0]}: where nobody is recording, a crash cut it off, and the "
             "next bitwave record into this folder makes it a take"
         )
-    found = survey(folder)
+    with _reading(folder) as on_read:
+        found = survey(folder, on_read)
     mended = mend(found, fix) if fix is not None else None
     if as_json:
         summary = found.summary() | {"unfinished": waiting}
@@ -64,54 +64,56 @@ def _show(folder: Path, fix: Path | None, as_json: bool) -> None:
         typer.echo(json.dumps(summary))
         return
     console = Console(markup=False)  # a path may hold brackets
-    console.print(_labels(found), _sessions(found))
-    for finding in found.findings:
-        console.print(Text.assemble((f"{finding.kind:10} ", "yellow"), f"{finding.where}: {finding.text}"))
-    takes, duration = len(found.recordings), sum(take.duration_s for take in found.recordings)
-    console.print(f"{takes} recordings, {duration:.0f} s, {len(found.findings)} findings")
+    show(console, found)
     if mended is not None:
+        streams = f"{counted(mended.streams, 'stream')} with {counted(mended.segments, 'file')} of segments, "
         console.print(
-            f"{fix}: {mended.kept} recordings, gaps filled in {len(mended.filled)}, {len(mended.left_out)} left out"
-        )
+            f"{fix}: {counted(mended.kept, 'take')}, {streams if found.streams.recordings else ''}gaps filled in "
+            f"{len(mended.filled)}, {len(mended.left_out)} left out", soft_wrap=True,
+        )  # fmt: skip
+
+
+@contextmanager
+def _reading(folder: Path) -> Iterator[Callable[[Path], None]]:
+    """A bar while recordings are read, gone when they are; an hour of a stream takes seconds."""
+    from rich.progress import Progress
+
+    from ..capture.continuous import FOLDER
+    from ..recordings.room import recordings_in
+
+    sizes = {path: path.stat().st_size for room in (folder, folder / FOLDER) for path in recordings_in(room)}
+    with Progress(transient=True, console=Console(stderr=True)) as progress:
+        bar = progress.add_task("reading", total=sum(sizes.values()))
+        last = 0
+
+        def on_read(path: Path) -> None:
+            nonlocal last
+            progress.advance(bar, last)
+            last = sizes.get(path, 0)
+
+        yield on_read
 
 
 def _forget(participant: str, folder: Path, yes: bool, as_json: bool) -> None:
     from ..errors import UsageError
-    from ..recordings.mending import files_of, forget
+    from ..recordings.forgetting import files_of, forget, mentions
+    from ..wording import counted
 
     found = files_of(folder, participant)
     if not yes:
         import sys
 
         if as_json or not sys.stdin.isatty():
-            raise UsageError(f"this deletes {len(found)} files of {participant} for good: say so with --yes")
-        typer.confirm(f"Delete {len(found)} files of {participant} in {folder} for good?", abort=True)
+            raise UsageError(f"this deletes {counted(len(found), 'file')} of {participant} for good: say so with --yes")
+        typer.confirm(f"Delete {counted(len(found), 'file')} of {participant} in {folder} for good?", abort=True)
     gone = forget(folder, participant)
+    left = mentions(folder, participant)
     if as_json:
-        typer.echo(json.dumps({"forgotten": participant, "files": [str(path) for path in gone]}))
+        told = {"forgotten": participant, "files": list(map(str, gone)), "still_mentioned_in": list(map(str, left))}
+        typer.echo(json.dumps(told))
         return
-    Console(markup=False).print(
-        f"{len(gone)} files of {participant} are gone. Models that learned from them are not: train again."
-    )
-
-
-def _labels(found: Survey) -> Table:
-    table = Table("label", *found.participants, "all", "seconds", title="Recordings")
-    for label in found.labels:
-        takes = found.of(label=label)
-        counts = [str(len(found.of(who, label)) or "-") for who in found.participants]
-        table.add_row(label, *counts, str(len(takes)), f"{sum(take.duration_s for take in takes):.1f}")
-    return table
-
-
-def _sessions(found: Survey) -> Table:
-    table = Table("session", "board", "recordings", "Hz said", "measured", "lost", "CRC", "clipped", title="Sessions")
-    sessions = found.summary()["sessions"]
-    assert isinstance(sessions, dict)
-    for name, facts in sessions.items():
-        rates = [f"{rate:.2f}" for rate in facts["measured_rate_hz"]]
-        table.add_row(
-            name, facts["board"], str(facts["recordings"]), f"{facts['rate_hz']:g}", " to ".join(dict.fromkeys(rates)),
-            *(str(facts[key]) for key in ("lost", "crc_errors", "clipped")),
-        )  # fmt: skip
-    return table
+    console = Console(markup=False)
+    are = "1 file of {} is" if len(gone) == 1 else f"{len(gone)} files of {{}} are"
+    console.print(f"{are.format(participant)} gone. Models that learned from them are not: train again.")
+    for path in left:
+        console.print(f"{path} still mentions {participant}: take that out yourself", soft_wrap=True)

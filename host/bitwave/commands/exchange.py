@@ -34,6 +34,7 @@ def exchange(
     from ..exchange import formats as room
     from ..exchange.physical import Told
     from ..recordings.dataset import load
+    from ..wording import counted
 
     key = key_file.read_text("utf-8").strip() if key_file else None
     console = Console(stderr=as_json, markup=False)
@@ -43,7 +44,8 @@ def exchange(
         counts = ", ".join(f"{label} {count}" for label, count in imported.recordings.items())
         trust = ", ".join(f"{count} {word}" for word, count in imported.trust.items())
         console.print(
-            f"{counts}; {imported.rate_hz:g} Hz, {imported.clipped} samples clipped; signatures: {trust}; in {out}"
+            f"{counts}; {imported.rate_hz:g} Hz, {counted(imported.clipped, 'sample')} clipped; "
+            f"signatures: {trust}; in {out}"
         )
         if as_json:
             typer.echo(json.dumps(asdict(imported)))
@@ -54,6 +56,6 @@ def exchange(
     exported = room.export(load(source, "keep"), out, form, key)
     for name, reason in exported.left_out.items():
         console.print(f"{name} is left out: {reason}")
-    console.print(f"{len(exported.files)} files in {out}")
+    console.print(f"{counted(len(exported.files), 'file')} in {out}")
     if as_json:
         typer.echo(json.dumps(asdict(exported)))

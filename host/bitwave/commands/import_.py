@@ -38,7 +38,7 @@ def import_(
     as_json: Annotated[bool, typer.Option("--json", help="Print the report as one JSON document.")] = False,
 ) -> None:
     """Import recordings: Arduino's capture format (g and degree/s), or any CSV by its columns and units."""
-    from ..errors import UsageError
+    from ..errors import RecordingError, UsageError
     from ..exchange.columns import Units, averaged, segmented, sliced, whole_files
     from ..exchange.columns import segments as of_table
     from ..exchange.importer import import_folder
@@ -46,6 +46,8 @@ def import_(
     from ..exchange.stream_importer import import_continuous, import_streams
     from ..model.metadata import CountsScale
 
+    if not source.exists():
+        raise RecordingError(f"{source} is not there: give the folder of CSV files, or the wheel of seglearn")
     watch = source.suffix in (".whl", ".npy")
     if not watch and not rate:
         raise UsageError("--rate is missing: CSV files do not carry it (119 for an LSM9DS1)")
@@ -95,6 +97,8 @@ def _show(report: ImportReport, rate: float, out: Path, as_json: bool) -> None:
     from rich.console import Console
     from rich.table import Table
 
+    from ..wording import counted
+
     if as_json:
         typer.echo(json.dumps(asdict(report)))
         return
@@ -103,4 +107,5 @@ def _show(report: ImportReport, rate: float, out: Path, as_json: bool) -> None:
         table.add_row(label, str(count), str(report.clipped.get(label, 0)))
     console = Console(markup=False)  # a path may hold brackets
     console.print(table)
-    console.print(f"{sum(report.recordings.values())} recordings, {report.samples} samples at {rate:g} Hz in {out}")
+    recordings = counted(sum(report.recordings.values()), "recording")
+    console.print(f"{recordings}, {counted(report.samples, 'sample')} at {rate:g} Hz in {out}")

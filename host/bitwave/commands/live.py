@@ -76,11 +76,14 @@ def live(
     if as_json:
         typer.echo(json.dumps({"kind": "summary", **happened.summary()}))
         return
+    from ..wording import counted
+
     counts = ", ".join(f"{label} {count}" for label, count in happened.counts.items()) or "none"
     cost = _cost(happened.cycles_per_step, happened.asleep)
     console.print(
-        f"{happened.seconds:.1f} s, {len(happened.windows)} windows on the {happened.recogniser}; events: {counts}; "
-        f"{happened.lost} samples lost, {happened.crc_errors} CRC errors{cost}"
+        f"{happened.seconds:.1f} s, {counted(len(happened.windows), 'window')} on the {happened.recogniser}; "
+        f"events: {counts}; "
+        f"{counted(happened.lost, 'sample')} lost, {counted(happened.crc_errors, 'CRC error')}{cost}"
     )
 
 

@@ -83,9 +83,11 @@ def print_table(report: ParityReport) -> None:
 
     from ..parity.comparison import KINDS
     from ..parity.engines import INFORMATIVE
+    from ..wording import counted
 
     table = Table(
-        box=SIMPLE, title=f"{report.windows} windows against {report.reference}: values compared, different ones"
+        box=SIMPLE,
+        title=f"{counted(report.windows, 'window')} against {report.reference}: values compared, different ones",
     )
     for heading in ("engine", *KINDS, "max"):
         table.add_column(heading, no_wrap=True)

@@ -55,6 +55,7 @@ def record(
     from ..capture.takes import check_cues
     from ..errors import Stopped, UsageError
     from ..recordings.session import check_name
+    from ..wording import counted
     from .record_display import display, lasting_console
 
     if plan is not None and (label or continuous or redo or count or seconds):
@@ -103,7 +104,7 @@ def record(
     if guided:
         make.show_missing(guided)
     console.print(
-        f"{len(report.recordings)} {'take' if len(report.recordings) == 1 else 'takes'} in "
+        f"{counted(len(report.recordings), 'take')} in "
         f"{out / STREAMS if continuous else out}: {report.lost} samples lost, {report.crc_errors} CRC errors, "
         f"{report.clipped} samples clipped, {len(redone)} done again"
     )

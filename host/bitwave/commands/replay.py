@@ -105,6 +105,8 @@ def _json(told: list[Replayed], labels: tuple[str, ...]) -> list[dict[str, objec
 def _show(
     told: list[Replayed], labels: tuple[str, ...], differences: dict[str, Difference | None], absent: dict[str, str]
 ) -> None:
+    from ..wording import counted
+
     console = Console(markup=False)  # a path may hold brackets
     for one in told:
         start = int(one.recording.time_us[0]) if len(one.recording.time_us) else 0
@@ -119,7 +121,8 @@ def _show(
     slept = sum(one.slept for one in told)
     asleep = f"; asleep {slept / samples:.0%} of the time" if slept else ""
     console.print(
-        f"{len(told)} recordings, {duration:.1f} s, {count} events; the core took {elapsed:.3f} s of one "
+        f"{counted(len(told), 'recording')}, {duration:.1f} s, {counted(count, 'event')}; the core took "
+        f"{elapsed:.3f} s of one "
         f"processor core, {duration / max(elapsed, 1e-9):,.0f} times real time{asleep}"
     )
     for name, difference in differences.items():

@@ -31,6 +31,7 @@ def segment(
     from ..recordings import segments
     from ..recordings.recording import read
     from ..recordings.segment_page import page
+    from ..wording import counted
 
     if background is not None and cut is None:
         raise UsageError("--background needs --cut")
@@ -49,8 +50,9 @@ def segment(
         written = _cut(path, recording, found, cut, background, seconds) if cut is not None else []
         unnamed = sum(one.label == segments.UNNAMED for one in found)
         console.print(
-            f"{recording.name}: {len(found)} segments {'found' if is_new else 'as corrected'}, {unnamed} without a "
-            f"name; {len(written)} takes cut. See {place.with_suffix('.html')}", soft_wrap=True,
+            f"{recording.name}: {counted(len(found), 'segment')} {'found' if is_new else 'as corrected'}, "
+            f"{unnamed} without a "
+            f"name; {counted(len(written), 'take')} cut. See {place.with_suffix('.html')}", soft_wrap=True,
         )  # fmt: skip
         told.append(
             {"recording": recording.name, "csv": str(place), "new": is_new, "segments": [vars(one) for one in found],

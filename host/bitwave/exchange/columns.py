@@ -20,6 +20,7 @@ import numpy as np
 import numpy.typing as npt
 
 from ..errors import RecordingError, UsageError
+from ..wording import counted
 from .physical import ACCEL_UNITS, GYRO_UNITS, rotation
 
 Values = npt.NDArray[np.float64]
@@ -106,7 +107,9 @@ def _rows(path: Path, wanted: Sequence[str]) -> Iterator[tuple[int, dict[str, st
     for row in reader:
         if row:
             if len(row) != len(names):
-                raise RecordingError(f"{path}, line {reader.line_num}: {len(row)} values under {len(names)} columns")
+                raise RecordingError(
+                    f"{path}, line {reader.line_num}: {counted(len(row), 'value')} under {len(names)} columns"
+                )
             yield reader.line_num, dict(zip(names, (field.strip() for field in row), strict=True))
 
 

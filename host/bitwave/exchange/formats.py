@@ -22,8 +22,9 @@ from ..files import write_whole
 from ..recordings.dataset import Dataset
 from ..recordings.recording import Recording, even_times, gaps_by_time, measured_rate, next_number, write
 from ..recordings.session import CHANNELS, DEFAULT_COUNTS, Session, check_name
+from ..wording import counted
 from . import acquisition
-from .importer import HEADER, to_counts
+from .importer import HEADER, refuse_known, stored, to_counts
 from .physical import STANDARD_GRAVITY, FloatArray, Told, canonical
 
 Format = Literal["edge-impulse-json", "edge-impulse-cbor", "edge-impulse-csv", "arduino", "npz"]
@@ -100,13 +101,15 @@ def import_edge_impulse(
         board=found[0].board[:64] or "unknown",
         channels=CHANNELS[: found[0].values.shape[1]],
         rate_hz=rate,
-        note=f"Edge Impulse, {len(paths)} files, axes {told.axes}",
+        note=f"Edge Impulse, {counted(len(paths), 'file')}, axes {told.axes}",
     )
     numbers: Counter[str] = Counter()
     takes, clipped = [], 0
-    for one in found:
+    for path, one in zip(paths, found, strict=True):
         first = next_number(out, one.label, participant, session)
+        known = [] if first == 1 else stored(out, one.label, participant, session)
         counts, beyond = to_counts(_six(one.values), DEFAULT_COUNTS)
+        refuse_known(str(path), counts[:, : one.values.shape[1]], known, out, one.label)
         clipped += beyond
         takes.append(
             Recording(
@@ -198,7 +201,8 @@ def export(data: Dataset, out: Path, form: Format, key: str | None = None) -> Ex
         if form == "edge-impulse-csv":
             files[f"{name}.csv"] = _csv(take)
         elif take.gaps:
-            left_out[take.name] = f"{take.lost} samples are missing, and the format has one interval"
+            missing = "1 sample is" if take.lost == 1 else f"{take.lost} samples are"
+            left_out[take.name] = f"{missing} missing, and the format has one interval"
         else:
             encoding: acquisition.Encoding = "json" if form == "edge-impulse-json" else "cbor"
             files[f"{name}.{encoding}"] = acquisition.build(_document(take), encoding, key)
@@ -244,7 +248,8 @@ def _arduino(data: Dataset) -> tuple[dict[str, bytes], dict[str, str]]:
         usual = Counter(len(take.samples) for take in takes).most_common(1)[0][0]
         for take in takes:
             if len(take.samples) != usual or take.gaps:
-                left_out[take.name] = f"{len(take.samples)} samples with {len(take.gaps)} gaps, the others have {usual}"
+                faults = f"{counted(len(take.samples), 'sample')} with {counted(len(take.gaps), 'gap')}"
+                left_out[take.name] = f"{faults}, the others have {usual}"
         blocks = [_rows(units_of(take)) for take in takes if take.name not in left_out]
         if blocks:
             files[f"{label}.csv"] = (HEADER + "\n" + "\n".join(blocks)).encode()

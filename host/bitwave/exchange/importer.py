@@ -28,6 +28,7 @@ from ..errors import RecordingError, WriteError
 from ..model.metadata import CountsScale
 from ..recordings.recording import COUNT_MAX, COUNT_MIN, Recording, even_times, next_number, read, write
 from ..recordings.session import DEFAULT_COUNTS, Session, check_name
+from ..wording import counted
 
 HEADER = "aX,aY,aZ,gX,gY,gZ"
 MIN_RATE_HZ, MAX_RATE_HZ = 1.0, 4000.0
@@ -96,7 +97,7 @@ def import_folder(
         session=session,
         board=board,
         rate_hz=rate_hz,
-        note=f"Arduino capture format, {len(paths)} files; times are even by the rate",
+        note=f"Arduino capture format, {counted(len(paths), 'file')}; times are even by the rate",
     )
     write_sessions(out, [(facts, takes)])
     return ImportReport(dict(Counter(take.label for take in takes)), sum(len(t.samples) for t in takes), clipped)
@@ -200,7 +201,7 @@ def _row(file: Path, number: int, line: str) -> list[float]:
     names = HEADER.split(",")
     fields = line.split(",")
     if len(fields) != len(names):
-        raise RecordingError(f"{file}, line {number}: {len(fields)} values under {len(names)} columns")
+        raise RecordingError(f"{file}, line {number}: {counted(len(fields), 'value')} under {len(names)} columns")
     values = []
     for name, field in zip(names, fields, strict=True):
         try:
@@ -218,7 +219,7 @@ def _check_lengths(file: Path, blocks: list[tuple[int, list[list[float]]]]) -> N
     for number, rows in blocks:
         if len(rows) != usual:
             raise RecordingError(
-                f"{file}, line {number}: this recording has {len(rows)} rows, the others {usual}: "
+                f"{file}, line {number}: this recording has {counted(len(rows), 'row')}, the others {usual}: "
                 "it was cut or two ran together; take it out or mend it"
             )
 

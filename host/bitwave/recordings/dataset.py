@@ -14,6 +14,7 @@ import numpy.typing as npt
 
 from ..errors import LeakingSplit, RecordingError
 from ..model.metadata import CountsScale
+from ..wording import counted
 from .recording import Recording, read, split_name
 from .session import read_session
 from .windowing import BACKGROUND, Windows, windows
@@ -119,6 +120,11 @@ def load(folder: Path, damaged: Damaged = "refuse") -> Dataset:
             raise RecordingError(f"{path}: {fault}; record it again, or leave such takes out with --damaged drop")
         if not (fault and damaged == "drop"):
             found.append(take)
+    if not found and (folder / "streams").is_dir():
+        raise RecordingError(
+            f"{folder} holds no usable take, but streams: give {folder / 'streams'}, or cut takes from "
+            f"them with bitwave segment {folder / 'streams'} --cut {folder}"
+        )
     if not found:
         raise RecordingError(f"{folder} holds no usable take: record some with bitwave record, or bitwave import them")
     return from_recordings(found)
@@ -146,9 +152,10 @@ def damage(take: Recording) -> str:
     if not len(take.samples):
         return "it holds no sample"
     if take.gaps:
-        return f"{take.lost} samples were lost, the first after row {take.gaps[0].after}"
+        were = "sample was" if take.lost == 1 else "samples were"
+        return f"{take.lost} {were} lost, the first after row {take.gaps[0].after}"
     if not take.complete:
-        return f"recording stopped early, after {len(take.samples)} samples"
+        return f"recording stopped early, after {counted(len(take.samples), 'sample')}"
     return ""
 
 
@@ -213,7 +220,7 @@ def folds(dataset: Dataset, by: str = "auto", k: int | None = None, seed: int = 
         k = 5 if unit == "recording" else len(units)
     if k < 2 or k > len(units):
         fewer = {0: "", 1: "", 2: "take 2, or "}.get(len(units), f"take 2 to {len(units)}, or ")
-        raise RecordingError(f"{k} folds of {len(units)} {unit}s: {fewer}bring more {unit}s")
+        raise RecordingError(f"{counted(k, 'fold')} of {counted(len(units), unit)}: {fewer}bring more {unit}s")
     fold_of = _deal_stratified(dataset, groups, k, seed) if unit == "recording" else _deal(units, k, seed)
     member = np.array([fold_of[group] for group in groups])
     named = unit != "recording" and k == len(units)

@@ -9,6 +9,7 @@ import numpy as np
 import numpy.typing as npt
 
 from ..errors import RecordingError
+from ..wording import counted
 
 COUNT_MIN, COUNT_MAX = -32768, 32767
 
@@ -52,7 +53,7 @@ def parse_rows(path: Path, text: str, channels: tuple[str, ...]) -> tuple[npt.ND
     for number, line in enumerate(lines[1:], start=2):
         fields = line.split(",")
         if len(fields) != len(wanted):
-            raise RecordingError(f"{path}, line {number}: {len(fields)} values under {len(wanted)} columns")
+            raise RecordingError(f"{path}, line {number}: {counted(len(fields), 'value')} under {len(wanted)} columns")
         try:
             rows.append([int(field) for field in fields])
         except ValueError as error:

@@ -9,6 +9,7 @@ import numpy as np
 import numpy.typing as npt
 
 from ..synth.wrist import Interval
+from ..wording import counted
 from .recording import Recording
 from .segments import energy, threshold
 
@@ -58,7 +59,8 @@ def page(recording: Recording, segments: Sequence[Interval], place: str) -> str:
     name = html.escape(recording.name)
     return (
         f'<!DOCTYPE html><html lang="en"><meta charset="utf-8"><title>{name}</title><style>{STYLE}</style>'
-        f"<h1>{name}</h1><p>{len(segments)} segments in {seconds:.1f} s. Correct them in {html.escape(place)} "
+        f"<h1>{name}</h1><p>{counted(len(segments), 'segment')} in {seconds:.1f} s. "
+        f"Correct them in {html.escape(place)} "
         "(label,start,end in rows), then run bitwave segment again.</p>"
         f'<div class="scroll"><svg width="{width:.0f}" height="{3 * BAND + 20}">{"".join(parts)}</svg></div>'
         "<table><tr><th>n</th><th>label</th><th>start</th><th>end</th><th>at, s</th><th>length, s</th></tr>"

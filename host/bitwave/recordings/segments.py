@@ -13,6 +13,7 @@ It is written once; from then on it belongs to the person who edits it. The labe
 
 from __future__ import annotations
 
+import re
 from collections.abc import Sequence
 from dataclasses import replace
 from pathlib import Path
@@ -31,6 +32,9 @@ from .session import Gap
 FOLDER = "segments"
 HEADER = "label,start,end"
 UNNAMED = "?"
+SEGMENT_LINE = re.compile(
+    rb"^(?P<label>[^,\r\n]*,\s*)(?P<start>[0-9]{1,12})(?P<comma>\s*,\s*)(?P<end>[0-9]{1,12})", re.MULTILINE
+)
 
 GRAVITY_S, SMOOTH_S = 2.0, 0.15
 JOIN_S, SHORTEST_S = 0.3, 0.2
@@ -126,36 +130,82 @@ def read_segments(path: Path, length: int) -> list[Interval]:
         length: rows of the recording.
 
     Raises:
-        RecordingError: another header, a name that cannot be a label, rows outside the recording, or segments that
-            overlap; with the line.
+        RecordingError: what `check_segments` finds first, with the line.
+    """
+    found, faults = check_segments(path, length)
+    if faults:
+        line, text = faults[0]
+        raise RecordingError(f"{path}, line {line}: {text}")
+    return found
+
+
+def check_segments(path: Path, length: int) -> tuple[list[Interval], list[tuple[int, str]]]:
+    """Good segments of the plain CSV, sorted by start, and every fault with its line.
+
+    Faults are another header, a name that cannot be a label, rows outside the recording, and segments that overlap.
+
+    Raises:
+        RecordingError: the file cannot be read.
     """
     try:
         lines = path.read_text("utf-8-sig").splitlines()
     except (OSError, UnicodeDecodeError) as error:
         raise RecordingError(f"{path} cannot be read: {error}") from error
     if not lines or lines[0].replace(" ", "") != HEADER:
-        raise RecordingError(f"{path}, line 1: the header must be {HEADER}")
+        return [], [(1, f"the header must be {HEADER}")]
     found: list[tuple[Interval, int]] = []
+    faults: list[tuple[int, str]] = []
     for number, line in enumerate(lines[1:], start=2):
         if line.strip():
-            found.append((_segment(path, number, line, length), number))
-    found.sort(key=lambda entry: entry[0].start)
-    for (one, _), (other, number) in zip(found, found[1:], strict=False):
-        if other.start < one.end:
-            raise RecordingError(f"{path}, line {number}: rows {other.start} to {other.end} overlap another segment")
-    return [segment for segment, _ in found]
+            try:
+                found.append((_segment(line, length), number))
+            except ValueError as fault:
+                faults.append((number, str(fault)))
+    found.sort(key=lambda entry: (entry[0].start, entry[1]))
+    kept: list[tuple[Interval, int]] = []
+    for segment, number in found:
+        if kept and segment.start < kept[-1][0].end:
+            text = f"rows {segment.start} to {segment.end} overlap another segment, that of line {kept[-1][1]}"
+            faults.append((number, text))
+        else:
+            kept.append((segment, number))
+    return [segment for segment, _ in kept], sorted(faults)
 
 
-def _segment(path: Path, number: int, line: str, length: int) -> Interval:
+def _segment(line: str, length: int) -> Interval:
+    """One row; raises `ValueError` that says what is wrong with it."""
     fields = [field.strip() for field in line.split(",")]
-    if len(fields) != 3 or not fields[1].isdecimal() or not fields[2].isdecimal():
-        raise RecordingError(f"{path}, line {number}: a segment is label,start,end in rows, like wave,120,240")
+    if len(fields) != 3 or not all(re.fullmatch("[0-9]{1,12}", field) for field in fields[1:]):
+        raise ValueError("a segment is label,start,end in rows, like wave,120,240")
     if fields[0] != UNNAMED and not is_name(fields[0]):
-        raise RecordingError(f"{path}, line {number}: label {fields[0]!r} is not usable: letters, digits, dashes, or ?")
+        raise ValueError(
+            f"label {fields[0][:40]!r} is not usable: up to 24 lower-case letters, digits and single dashes, or ?"
+        )
     start, end = int(fields[1]), int(fields[2])
     if not start < end <= length:
-        raise RecordingError(f"{path}, line {number}: rows {start} to {end} are not inside the recording's {length}")
+        raise ValueError(f"rows {start} to {end} are not inside the recording's {length}")
     return Interval(fields[0], start, end)
+
+
+def moved(content: bytes, rows: npt.NDArray[np.int64]) -> bytes:
+    """The plain CSV for a recording whose rows have other numbers now; nothing else in it changes.
+
+    Args:
+        content: of the file, whatever is wrong with it.
+        rows: (samples,) the new number of each row, rising; those behind the end follow on.
+    """
+    length = len(rows)
+    if not length or rows[-1] == length - 1:
+        return content
+
+    def number(row: int) -> int:
+        return int(rows[row]) if row < length else row - length + 1 + int(rows[-1])
+
+    def line(found: re.Match[bytes]) -> bytes:
+        start, end = int(found["start"]), int(found["end"])
+        return b"%s%d%s%d" % (found["label"], number(start), found["comma"], number(end - 1) + 1 if end else 0)
+
+    return SEGMENT_LINE.sub(line, content)
 
 
 def cut(
