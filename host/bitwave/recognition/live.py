@@ -2,7 +2,8 @@
 
 A board with a model recognises by itself. Where the link has no recognizer (a replayed recording, a board without a
 model) and a model file is given, the C core on this machine takes its place, fed with the same samples. After a gap in
-the samples it starts afresh: a window across a gap is none. Either resamples where the sensor has not the model's rate.
+the samples it starts afresh: a window across a gap is none. Either resamples where the sensor has not the model's rate,
+and follows the sensor's rate by the board's clock: `bitwave.recognition.rate`.
 """
 
 from __future__ import annotations
@@ -85,6 +86,7 @@ class LiveReport:
         first: index of the first sample.
         rate_hz: nominal rate of the board.
         model_rate_hz: of the model; the samples are resampled where it is another.
+        rates: (sample, rate in Hz) from each of which on another rate was taken; none from a board that does not say.
         indices: (n,) index of each sample; with `samples` kept only where asked for.
         samples: (n, channels) int16 counts.
         windows: (sample, scores 0..255) of each finished window.
@@ -96,6 +98,7 @@ class LiveReport:
     recogniser: str
     rate_hz: float
     model_rate_hz: float
+    rates: list[tuple[int, float]] = field(default_factory=list)
     events: list[LiveEvent] = field(default_factory=list)
     first: int = 0
     seconds: float = 0.0
@@ -130,6 +133,7 @@ class LiveReport:
             "labels": list(self.labels),
             "rate_hz": self.rate_hz,
             "model_rate_hz": self.model_rate_hz,
+            "rates": [{"sample": sample, "rate_hz": rate_hz} for sample, rate_hz in self.rates],
             "seconds": round(self.seconds, 3),
             "samples": self.received,
             "lost": self.lost,
@@ -170,13 +174,14 @@ def run(
     report = LiveReport(labels, name, info.rate_mhz / 1000, model_rate_hz)
     if is_resampled(report.rate_hz, model_rate_hz):
         link.notice(f"samples of {report.rate_hz:g} Hz are resampled to the model's {model_rate_hz:g} Hz")
+    recogniser.on_start = _Rates(link, report)
     board = recogniser if isinstance(recogniser, BoardRecogniser) else None
     reader = SampleReader(link, info.channels, board.frame if board else None)
     errors = link.errors
     if board:
         link.ask(Recognise(1))
     link.ask(Stream(1))
-    watch = _Watch(link, recogniser, report.rate_hz)
+    watch = _Watch(link, recogniser, report.rate_hz, says_rates=board is None or info.format > 2)
     try:
         while seconds is None or report.seconds < seconds:
             for block in reader.read():
@@ -212,23 +217,41 @@ def run(
     return report
 
 
-class _Watch:
-    """Looks once a second: at the board's counters, and at the rate of the samples by the board's clock."""
+class _Rates:
+    """Notes at which rate samples are recognised from where on, and says so where it is another than before."""
 
-    def __init__(self, link: Link, recogniser: Recogniser, rate_hz: float) -> None:
+    def __init__(self, link: Link, report: LiveReport) -> None:
+        self._link = link
+        self._report = report
+
+    def __call__(self, sample: int, rate_hz: float) -> None:
+        before = self._report.rates[-1][1] if self._report.rates else self._report.rate_hz
+        if not self._report.rates or rate_hz != before:
+            self._report.rates.append((sample, rate_hz))
+        if rate_hz != before:
+            self._link.notice(f"samples come at {rate_hz:.1f} Hz, not at {before:g} Hz: resampled from there on")
+
+
+class _Watch:
+    """Looks once a second: at the board's counters, and after the rate where the board does not by itself."""
+
+    def __init__(self, link: Link, recogniser: Recogniser, rate_hz: float, says_rates: bool) -> None:
         self._link = link
         self._recogniser = recogniser
         self._rate_hz = rate_hz
+        self._says_rates = says_rates
         self._due_s = 0.0
 
     def look(self, report: LiveReport, measured_hz: float) -> None:
-        """Raises `ModelError` for a rate that the model cannot be used with."""
+        """After each block."""
         report.asleep, report.cycles_per_step = self._recogniser.asleep, self._recogniser.cycles_per_step
         if report.seconds < self._due_s:
             return
-        if self._due_s and abs(measured_hz / self._rate_hz - 1) > RATE_TOLERANCE:
-            done = self._recogniser.sampled_at(measured_hz)
-            self._link.notice(f"samples come at {measured_hz:.1f} Hz, not at {self._rate_hz:g} Hz: {done}")
+        if not self._says_rates and self._due_s and abs(measured_hz / self._rate_hz - 1) > RATE_TOLERANCE:
+            self._link.notice(
+                f"samples come at {measured_hz:.1f} Hz, not at {self._rate_hz:g} Hz, and this firmware does not "
+                "follow: it may miss gestures; bitwave flash puts a newer one on the board"
+            )
             self._rate_hz = measured_hz
         if report.recogniser == "board":
             self._link.send(GetCounters())
