@@ -232,7 +232,8 @@ class Update(Numbers):
 class Rate(Numbers):
     """With this sample the board's recognition starts afresh, and takes the sensor's samples for ones of this rate.
 
-    Whoever replays the samples from there on gets the board's scores and events.
+    Where samples are missing it starts afresh too, at the same rate and without a frame. Whoever replays the samples so
+    gets the board's scores and events.
     """
 
     TYPE: ClassVar[int] = 0x0A

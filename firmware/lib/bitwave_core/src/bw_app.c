@@ -194,7 +194,7 @@ void bw_app_lost(bw_app *app, uint32_t samples) {
     bw_app_flush(app); /* a frame's samples follow one another */
     app->samples += samples;
     app->counters.lost_samples += samples;
-    bw_recognition_gap(app);
+    bw_recognition_gap(app, samples);
 }
 
 void bw_app_allow_update(bw_app *app) {

@@ -30,9 +30,9 @@ static void stop(bw_app *app) {
 
 static void set_refused(bw_app *app, int refused) {
     if (refused && !app->rate_refused) {
-        bw_app_fault(app, BW_FAULT_RATE, "the sensor's clock is too far off for this model");
+        bw_app_fault(app, BW_FAULT_RATE, bw_status_text(app->can_recognise));
     } else if (!refused && app->rate_refused) {
-        bw_app_fault(app, BW_FAULT_NONE, "the sensor's clock suits the model again");
+        bw_app_fault(app, BW_FAULT_NONE, "the sensor's rate suits the model again");
     }
     app->rate_refused = (uint8_t)refused;
 }
@@ -124,10 +124,12 @@ void bw_recognition_sample(bw_app *app, const int16_t sample[]) {
     tell(app, BW_FRAME_EVENT, &gesture);
 }
 
-void bw_recognition_gap(bw_app *app) {
+void bw_recognition_gap(bw_app *app, uint32_t samples) {
     bw_rate_gap(&app->rate);
     if (app->can_recognise == BW_OK) {
         bw_recognizer_reset(&app->recognizer);
-        tell_start(app);
+    }
+    if (app->can_recognise == BW_OK && samples == 0) {
+        tell_start(app); /* else the indices do; a board that loses samples all the time has no room for more */
     }
 }

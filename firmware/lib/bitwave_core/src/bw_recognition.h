@@ -19,7 +19,7 @@ void bw_recognition_follow(bw_app *app);
 /* The sample [channels] itself. */
 void bw_recognition_sample(bw_app *app, const int16_t sample[]);
 
-/* Samples are missing before the next one. */
-void bw_recognition_gap(bw_app *app);
+/* So many samples are missing before the next one; 0: nobody knows how many. */
+void bw_recognition_gap(bw_app *app, uint32_t samples);
 
 #endif

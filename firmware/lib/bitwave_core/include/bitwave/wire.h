@@ -61,8 +61,8 @@ typedef enum bw_frame_type {
  * FAULT     bw_fault u8, text
  * UPDATE    bw_status u8 of the last chunk, active u8, received u32, size u32 (0: no update), digest u8[8]
  * RATE      sample u32, rate u32 mHz: with this sample recognition starts afresh, and takes the sensor's samples for
- *           ones of this rate. To the links that recognise, whenever that happens: who replays the samples from there
- *           gets the board's scores and events
+ *           ones of this rate. To the links that recognise. Where indices are missing it starts afresh too, at the same
+ *           rate and without a frame. Who replays the samples so gets the board's scores and events
  *
  * INFO, SELF_TEST, COUNTERS, UPDATE_FINISH, UPDATE_ABORT, ROLLBACK, ALLOW_UPDATE, BOOTLOADER   empty
  * STREAM, RECOGNISE   on u8
