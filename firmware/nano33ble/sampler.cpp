@@ -16,8 +16,8 @@ uint32_t now() { return static_cast<uint32_t>(micros()); }
 } // namespace
 
 /* The libraries cannot be taken at their word: one reports success without a chip, the other takes a refused transfer
- * for data. So what counts is that whole samples come, between 0.3 and 2 times as many as they should: what was never a
- * chip gives four times as many, or none. A chip whose clock is off by less than that is heard, and the core says so. */
+ * for data. So what counts is that whole samples come, between 0.3 and 2 times as many as they should: where there is
+ * no chip come four times as many, or none. A chip whose clock is off by less is heard, and the core says so. */
 bool Sampler::comes_at_its_rate() {
     int16_t samples[AT_ONCE][config::CHANNELS];
     uint32_t count = 0;
