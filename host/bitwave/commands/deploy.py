@@ -43,6 +43,9 @@ def deploy(
             bar.update(task, completed=received, total=size)
 
         done = deployment.deploy(opened, model, show, cable)
+        keeps = opened.keeps
+    if keeps:
+        console.print(f"{link} forgets it with the end of this command: {keeps} keeps it in a file", soft_wrap=True)
     if as_json:
         told = {"size": done.size, "sent": done.sent, "began_at": done.began_at, "seconds": round(done.seconds, 3)}
         typer.echo(json.dumps(told | _model(done.info)))
@@ -77,8 +80,10 @@ def rollback(
 
 
 def _model(info: Info) -> dict[str, object]:
-    return {"digest": info.digest.hex(), "slot": info.active if info.active < 2 else None, "labels": info.labels}
+    slot = info.active if info.active < 2 else None
+    facts = {"gate": info.gate, "stateful": info.stateful}
+    return {"digest": info.digest.hex(), "slot": slot, "labels": info.labels, **facts}
 
 
 def _names(info: Info) -> str:
-    return ", ".join(info.labels) or "no model"
+    return "; ".join((", ".join(info.labels) or "no model", *info.traits))

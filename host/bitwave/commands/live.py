@@ -60,6 +60,8 @@ def live(
                         console.print(_event(event))
                     if runner is not None:
                         runner.start(event.to_json())
+                if runner is not None:
+                    runner.look()
                 display(update)
 
             happened = recognition.run(opened, model, seconds, show, keep_samples=picture is not None)
@@ -77,10 +79,12 @@ def live(
         typer.echo(json.dumps({"kind": "summary", **happened.summary()}))
         return
     counts = ", ".join(f"{label} {count}" for label, count in happened.counts.items()) or "none"
-    cost = _cost(happened.cycles_per_step, happened.asleep)
+    cost = _cost(happened.cycles_per_step, happened.asleep if happened.sleeps else None)
+    carried = ", state carried on" if happened.stateful else ""
     console.print(
-        f"{happened.seconds:.1f} s, {len(happened.windows)} windows on the {happened.recogniser}; events: {counts}; "
-        f"{happened.lost} samples lost, {happened.crc_errors} CRC errors{cost}"
+        f"{happened.seconds:.1f} s, {len(happened.windows)} windows on the {happened.recogniser}{carried}; events: "
+        f"{counts}; {happened.lost} samples lost, {happened.crc_errors} CRC errors{cost}",
+        soft_wrap=True,
     )
 
 
@@ -120,6 +124,6 @@ class _Display:
         ]
 
 
-def _cost(cycles_per_step: int, asleep: float) -> str:
+def _cost(cycles_per_step: int, asleep: float | None) -> str:
     cycles = f"  {cycles_per_step:,} cycles per step" if cycles_per_step else ""
-    return cycles + (f"  asleep {asleep:.0%}" if asleep else "")
+    return cycles + ("" if asleep is None else f"  asleep {asleep:.0%}")

@@ -90,6 +90,11 @@ class Info(Body):
         """Whether the model's states are carried on from window to window; None: an older board does not say."""
         return bool(self.model_flags & 2) if self.format > 2 else None
 
+    @property
+    def traits(self) -> tuple[str, ...]:
+        """What is special about the model, for a person."""
+        return (*(["motion gate"] if self.gate else []), *(["state carried on"] if self.stateful else []))
+
     def pack(self) -> bytes:
         """The body's bytes, in this object's format."""
         body = self.HEAD.pack(
