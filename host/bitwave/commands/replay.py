@@ -120,7 +120,8 @@ def _show(
     asleep = f"; asleep {slept / samples:.0%} of the time" if slept else ""
     console.print(
         f"{len(told)} recordings, {duration:.1f} s, {count} events; the core took {elapsed:.3f} s of one "
-        f"processor core, {duration / max(elapsed, 1e-9):,.0f} times real time{asleep}"
+        f"processor core, {duration / max(elapsed, 1e-9):,.0f} times real time{asleep}",
+        soft_wrap=True,
     )
     for name, difference in differences.items():
         console.print(f"{name}: {'the same events' if difference is None else difference}")
