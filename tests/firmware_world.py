@@ -11,7 +11,7 @@ import tempfile
 from collections.abc import Iterator, Sequence
 from concurrent.futures import ThreadPoolExecutor
 from contextlib import contextmanager
-from ctypes import c_char_p, c_int, c_size_t, c_uint32, c_uint64
+from ctypes import c_char_p, c_double, c_int, c_size_t, c_uint32, c_uint64
 from enum import IntEnum
 from pathlib import Path
 from typing import TypeVar
@@ -262,6 +262,11 @@ class World:
 
     def sensor(self, health: Health = Health.GOOD, fifo: bool = True) -> None:
         self.dll.world_sensor(int(health), int(fifo))
+
+    def rate(self, hz: float) -> World:
+        """The chip's own clock runs at another speed from now on: its samples per second."""
+        self.dll.world_rate(c_double(hz))
+        return self
 
     def run(self, seconds: float) -> World:
         self.dll.world_run(c_uint64(round(seconds * 1e6)))

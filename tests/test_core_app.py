@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from collections.abc import Callable
+
 import numpy as np
 import pytest
 
@@ -10,9 +12,10 @@ from bitwave.core.app import Board, HostApp
 from bitwave.core.host import HostCore
 from bitwave.model import image
 from bitwave.model.quantmodel import Int16Array, QuantModel
+from bitwave.recognition.rate import STEPS
 from bitwave.wire import frames, requests
 from bitwave.wire.codec import Frame
-from models import random_model
+from models import random_model, stateful, with_gate
 
 BOARD = Board(2, (1, 2, 3), 6, 119_000, 8_192_000, 16_384, (1, 0))
 RATE_HZ = 119.0
@@ -72,12 +75,35 @@ def test_info_with_a_model() -> None:
     assert session.core is not None
     info, status = session.ask(requests.GetInfo())
     assert info == frames.Info(
-        format=2, abi=image.ABI, board=2, firmware=bytes((1, 2, 3)), channels=6, rate_mhz=119_000,
+        format=3, abi=image.ABI, board=2, firmware=bytes((1, 2, 3)), channels=6, rate_mhz=119_000,
         model_rate_mhz=100_000, window=20, hop=5, accel_milli_lsb=8_192_000, gyro_milli_lsb=16_384,
         digest=MODEL.digest[:8], active=frames.BUILT_IN, flags=1, arena_bytes=session.core.app_bytes,
         arena_used=session.core.app_bytes, labels=("label-0", "label-1", "label-2", "label-3"),
     )  # fmt: skip
     assert status == frames.Status(0x41, 1, 0, "")
+
+
+@pytest.mark.parametrize("change", [
+    lambda model: model, lambda model: with_gate(model, 24, 5, 900), lambda model: stateful(model, 10),
+    lambda model: with_gate(stateful(model, 10), 24, 5, 900), lambda model: None,
+])  # fmt: skip
+def test_an_info_has_the_same_bytes_from_both_sides(change: Callable[[QuantModel], QuantModel | None]) -> None:
+    model = change(MODEL)
+    session = Session(model)
+    session.ask(requests.GetInfo())
+    if model:
+        session.ask(requests.Recognise(1))
+    session.move(random_stream(3 * STEPS, 1), 8000)
+    session.frames()
+    session.app.receive(wire.encode(Frame(requests.GetInfo(), 7)))
+    raw = session.app.transmit()
+    frame, _ = wire.decode(raw).frames
+    info = frame.body
+    assert isinstance(info, frames.Info) and raw.startswith(wire.encode(frame))
+    metadata = model.metadata if model else None
+    expected = (metadata.gate is not None, metadata.is_stateful) if metadata else (False, False)
+    assert (info.gate, info.stateful) == expected
+    assert (info.measured_rate_mhz, info.taken_rate_mhz) == (125_000, 125_000 if model else 0)
 
 
 def test_without_a_model_the_board_still_streams() -> None:

@@ -97,6 +97,17 @@ def test_the_verbs_over_an_emulated_board(
     assert "there is no older model" in capsys.readouterr().err
 
 
+def test_an_emulated_board_without_a_file_says_that_it_forgets(
+    files: dict[str, Path], tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    assert run(build_app(), ["deploy", str(files["new"]), "emu:"]) == 0
+    assert "emu: forgets it with the end of this command: emu:?flash=FILE keeps it" in capsys.readouterr().err
+    url = f"emu:?flash={tmp_path / 'flash.bin'}"
+    for path in (files["new"], files["new"]):
+        assert run(build_app(), ["deploy", str(path), url]) == 0
+        assert "forgets" not in capsys.readouterr().err
+
+
 def test_progress_and_the_old_model_meanwhile(files: dict[str, Path]) -> None:
     board = old_board()
     seen: list[tuple[int, bytes]] = []

@@ -209,7 +209,23 @@ def test_a_rate_that_is_not_what_the_board_says(monkeypatch: pytest.MonkeyPatch)
         return encode(Frame(Info(channels=6, rate_mhz=104_000), found.sequence, found.time_us))
 
     assert the(examine(LONG, mangle=boast), "rate").found.startswith("119.0")
-    assert "instead of 104 Hz" in the(examine(LONG, mangle=boast), "rate").found
+    finding = the(examine(LONG, mangle=boast), "rate")
+    assert "instead of 104 Hz, which recognition follows" in finding.found and finding.state == "note"
+
+
+@pytest.mark.parametrize("info, next_step", [
+    (Info(channels=6, rate_mhz=70_000), "press reset; if it stays, the sensor is broken"),
+    (Info(format=2, channels=6, rate_mhz=104_000), "press reset; bitwave flash"),
+])  # fmt: skip
+def test_a_rate_that_no_board_follows(monkeypatch: pytest.MonkeyPatch, info: Info, next_step: str) -> None:
+    monkeypatch.setattr(doctor, "LISTEN_S", 5.0)
+
+    def boast(frame: bytes) -> bytes:
+        (found,) = decode(frame).frames
+        return encode(Frame(info, found.sequence)) if isinstance(found.body, Info) else frame
+
+    finding = the(examine(LONG, mangle=boast), "rate")
+    assert (finding.state, finding.next) == ("bad", next_step)
 
 
 def test_a_fault_of_the_board_is_told(monkeypatch: pytest.MonkeyPatch) -> None:

@@ -46,8 +46,23 @@ def test_sample_times_are_the_sensors(world: World) -> None:
     times = np.concatenate([f.body.times_us(f.time_us) for f in batches if isinstance(f.body, frames.Samples)])
     period_us = 1e6 / RATES[info_of(usb).board]
     steps = np.diff(times)
-    assert abs(steps.mean() - period_us) < 1
+    assert abs(steps.mean() - period_us) < 1 and steps.min() > 0
     assert steps.std() < 200 and abs(steps - period_us).max() < 1000
+
+
+@pytest.mark.parametrize("percent", [90, 99, 101, 104, 110])
+def test_sample_times_follow_a_chip_that_is_off(world: World, percent: int) -> None:
+    usb = world.usb.open()
+    rate = RATES[info_of(usb).board] * percent / 100
+    world.rate(rate).run(5)
+    usb.ask(requests.Stream(1))
+    world.run(60)
+    usb.listen()
+    batches = [f for f in usb.heard if isinstance(f.body, frames.Samples)]
+    times = np.concatenate([f.body.times_us(f.time_us) for f in batches if isinstance(f.body, frames.Samples)])
+    steps = np.diff(times)
+    assert abs(steps.mean() * rate / 1e6 - 1) < 1e-3 and steps.min() > 0
+    assert np.percentile(abs(steps - 1e6 / rate), 99) < 1000  # else two samples are found at once now and then
 
 
 def test_without_a_fifo_the_samples_come_all_the_same(sketch: Path) -> None:

@@ -89,7 +89,7 @@ def test_replay_is_recognised_here(tmp_path: Path, model_file: Path) -> None:
 def test_after_a_gap_the_host_starts_afresh(model_file: Path) -> None:
     samples = stream(["wave", "chop"], seed=2).samples[:600]
     image = build(tflite.read_model(model_file))
-    whole = HostRecogniser(image)
+    whole = HostRecogniser(image, 119.0)
     indices = np.arange(600) + np.where(np.arange(600) >= 210, 7, 0)
     events, windows = [], []
     for at in range(0, 600, 40):  # the gap lies inside a block

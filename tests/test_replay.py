@@ -17,6 +17,7 @@ from bitwave.model.image import build
 from bitwave.model.quantmodel import Int16Array, QuantModel
 from bitwave.recognition import events
 from bitwave.recognition.events import Heard, Replayed, compare, opened, replay
+from bitwave.recognition.rate import STEPS
 from bitwave.recordings.recording import Recording, even_times, write
 from bitwave.recordings.session import Gap
 from bitwave.simulator.stream import Event
@@ -111,11 +112,18 @@ def test_the_first_difference_is_shown() -> None:
 def test_a_clock_that_runs_otherwise_is_believed_and_the_samples_resampled() -> None:
     network, recording = model(), recorded(4)
     core = HostCore(build(network))
-    for rate_hz, believed in ((119.5, 119.0), (125.0, 125.0), (110.0, 110.0)):
+    rows = 2 * STEPS  # two measurements
+    for rate_hz, believed in ((119.5, None), (121.3, None), (121.6, 121.6), (125.0, 125.0), (110.0, 110.0)):
         drifted = dataclasses.replace(recording, time_us=even_times(len(recording.samples), rate_hz))
         found = events_of("host", network, drifted)
-        assert abs(found.rate_hz - believed) < 0.01
-        assert found.events == tuple(core.events(recording.samples, found.rate_hz).events)
+        assert found.rates == ((0, 119.0), *(((rows, believed),) if believed else ()))
+        parts = [(0, recording.samples, 119.0)]
+        if believed:
+            parts = [(0, recording.samples[:rows], 119.0), (rows, recording.samples[rows:], believed)]
+        expected = [
+            (e.sample + at, e.label, e.score) for at, part, rate in parts for e in core.events(part, rate).events
+        ]
+        assert [(e.sample, e.label, e.score) for e in found.events] == expected and len(expected) > 5
     for rate_hz in (59.0, 179.0):
         far = dataclasses.replace(recording, time_us=even_times(len(recording.samples), rate_hz), rate_hz=rate_hz)
         with pytest.raises(ModelError, match=f"has {rate_hz:g} samples per second, the model was trained with 119"):

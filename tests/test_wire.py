@@ -36,10 +36,11 @@ def traces(draw: st.DrawFn) -> frames.Trace:
 
 INFOS = st.builds(
     frames.Info,
-    format=st.just(2), abi=U8, board=U8, firmware=st.binary(min_size=3, max_size=3), channels=U8, rate_mhz=U32,
+    format=st.just(3), abi=U8, board=U8, firmware=st.binary(min_size=3, max_size=3), channels=U8, rate_mhz=U32,
     model_rate_mhz=U32, window=U16, hop=U16, accel_milli_lsb=U32, gyro_milli_lsb=U32,
     digest=st.binary(min_size=8, max_size=8), lost_samples=U32, dropped_frames=U32,
     active=U8, slots=st.binary(min_size=2, max_size=2), flags=U8, slot_bytes=U32, arena_bytes=U32, arena_used=U32,
+    model_flags=U8, measured_rate_mhz=U32, taken_rate_mhz=U32,
     labels=st.lists(st.text("abcxyz-019", max_size=24), max_size=16).map(tuple),
 )  # fmt: skip
 BODIES = st.one_of(
@@ -51,6 +52,7 @@ BODIES = st.one_of(
     traces(),
     st.builds(frames.Counters, *[U32] * 10),
     st.builds(frames.Fault, U8, TEXT),
+    st.builds(frames.Rate, U32, U32),
     st.builds(frames.Update, U8, U8, U32, U32, st.binary(min_size=8, max_size=8)),
     st.just(requests.GetInfo()),
     st.builds(requests.Stream, U8),
@@ -187,14 +189,16 @@ def test_sound_frames_with_malformed_bodies_are_errors() -> None:
 
 
 def test_an_info_of_a_newer_format_tells_its_format() -> None:
-    newer = wire.encode(Frame(frames.Unknown(0x01, b"\x03whatever comes")))
-    assert wire.decode(newer).frames == [Frame(frames.Info(format=3))]
+    newer = wire.encode(Frame(frames.Unknown(0x01, b"\x04whatever comes")))
+    assert wire.decode(newer).frames == [Frame(frames.Info(format=4))]
 
 
-def test_an_info_of_format_1_is_read() -> None:
-    old = frames.Info(format=1, labels=("wave", "idle"), rate_mhz=119_000)
-    assert len(old.pack()) == len(frames.Info(labels=old.labels).pack()) - 16
-    assert wire.decode(wire.encode(Frame(old))).frames == [Frame(dataclasses.replace(old, active=frames.BUILT_IN))]
+@pytest.mark.parametrize("number, missing", [(1, 25), (2, 9)])
+def test_an_info_of_an_older_format_is_read(number: int, missing: int) -> None:
+    old = frames.Info(format=number, labels=("wave", "idle"), rate_mhz=119_000, active=frames.BUILT_IN)
+    assert len(old.pack()) == len(frames.Info(labels=old.labels).pack()) - missing
+    assert wire.decode(wire.encode(Frame(old))).frames == [Frame(old)]
+    assert (old.gate, old.stateful) == (None, None) and frames.Info().gate is False
 
 
 @pytest.mark.parametrize("size", [24, 28, 40, 48, 52, 60])

@@ -48,6 +48,8 @@ void Board::begin() {
     lamp_.testing(false);
 }
 
+bool Board::is_faulty() const { return model_fault_ != BW_OK || sensor_fault() || bw_app_rate_refused(&app_) != 0; }
+
 bool Board::sensor_fault() const {
     return sensor_state_ == Sampler::State::NONE || sensor_state_ == Sampler::State::LOST;
 }
@@ -60,6 +62,8 @@ void Board::tell_faults() {
         bw_app_fault(&app_, BW_FAULT_NO_SENSOR, "no motion sensor answers: is this a Nano 33 BLE Sense?");
     } else if (sensor_state_ == Sampler::State::LOST) {
         bw_app_fault(&app_, BW_FAULT_SENSOR_LOST, "the motion sensor has stopped; trying again");
+    } else if (bw_app_rate_refused(&app_) != 0) {
+        bw_app_fault(&app_, BW_FAULT_RATE, bw_status_text(app_.can_recognise));
     }
 }
 
@@ -131,7 +135,7 @@ bool Board::run(SampleQueue &queue, const Sampler::Report &sensor, uint32_t now_
         shown_events_ = app_.events;
         lamp_.event(now_us);
     }
-    lamp_.show(now_us, bw_app_streams(&app_) != 0, model_fault_ != BW_OK || sensor_fault());
+    lamp_.show(now_us, bw_app_streams(&app_) != 0, is_faulty());
     return taken == AT_ONCE;
 }
 

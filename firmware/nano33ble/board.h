@@ -35,6 +35,7 @@ private:
     void sample(const Sample &sample);
     void follow_sensor(const Sampler::Report &sensor);
     bool sensor_fault() const;
+    bool is_faulty() const;
     void tell_faults();
     void watch_pose(const Sample &sample);
 

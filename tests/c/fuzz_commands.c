@@ -18,6 +18,7 @@ typedef struct world {
     uint8_t writes[FLASH / 4];
     uint32_t statuses[BW_APP_LINKS];
     uint32_t time_us;
+    uint32_t period_us; /* of the sensor */
     uint16_t sequence;
     void *arena;
     size_t arena_size;
@@ -96,7 +97,17 @@ static void sample(world *w, fuzz_reader *reader) {
     for (uint32_t i = 0; i < w->board.channels; ++i) {
         counts[i] = (int16_t)((int)fuzz_u8(reader) * 257 - 32768);
     }
-    w->time_us += 8403;
+    w->time_us += w->period_us;
+    bw_app_sample(&w->app, w->time_us, counts);
+}
+
+/* A sample that takes nothing from the input. */
+static void rest(world *w, int16_t count) {
+    int16_t counts[BW_MAX_CHANNELS];
+    for (uint32_t i = 0; i < w->board.channels; ++i) {
+        counts[i] = count;
+    }
+    w->time_us += w->period_us;
     bw_app_sample(&w->app, w->time_us, counts);
 }
 
@@ -132,6 +143,12 @@ static void act(world *w, fuzz_reader *reader) {
     case 9:
         w->board.rate_mhz = fuzz_u16(reader) * 4u;
         bw_app_board_changed(&w->app);
+        break;
+    case 15: /* the sensor's clock drifts, or breaks, and is measured */
+        w->period_us = fuzz_u16(reader);
+        for (size = 0; size < 2 * BW_RATE_STEPS + 1; ++size) {
+            rest(w, (int16_t)size);
+        }
         break;
     case 10: /* the power goes later, or comes back now */
         size = fuzz_u16(reader);
@@ -187,6 +204,7 @@ int LLVMFuzzerTestOneInput(const uint8_t *data, size_t size) {
     const bw_board board = {0, {1, 2, 3}, w->model.channels, w->model.rate_mhz, w->model.accel_milli_lsb_per_g,
                             w->model.gyro_milli_lsb_per_dps, {BW_LINK_PHYSICAL, BW_LINK_REMOTE}};
     w->board = board;
+    w->period_us = 8403;
     w->arena_size = bw_app_arena_size(&w->model);
     w->arena = fuzz_block(w->arena_size);
     start(w, UINT32_MAX, 0);
@@ -205,8 +223,8 @@ int LLVMFuzzerTestOneInput(const uint8_t *data, size_t size) {
 size_t fuzz_seed(uint32_t index, uint8_t out[], size_t capacity) {
     static const uint8_t said[][48] = {
         {0x00, BW_COMMAND_INFO, 0, 0x80, BW_COMMAND_COUNTERS, 0, 0x00, BW_COMMAND_SELF_TEST, 0, 0x0B, 255, 0x8B, 255},
-        {0x00, BW_COMMAND_STREAM, 1, 1, 0x80, BW_COMMAND_RECOGNISE, 1, 1, 14, 1, 2, 3, 14, 4, 5, 6, 15, 7, 8, 9, 14, 1,
-         1, 1, 14, 2, 2, 2, 15, 0, 0, 0, 11, 99, 139, 99, 6, 3, 14, 1, 2, 3},
+        {0x00, BW_COMMAND_STREAM, 1, 1, 0x80, BW_COMMAND_RECOGNISE, 1, 1, 14, 1, 2, 3, 14, 4, 5, 6, 14, 7, 8, 9, 14, 1,
+         1, 1, 14, 2, 2, 2, 14, 0, 0, 0, 11, 99, 139, 99, 6, 3, 14, 1, 2, 3},
         {0x00, BW_COMMAND_PARITY, 4 + 6, 0, 0, 2, 1, 1, 2, 3, 4, 5, 6, 0x00, BW_COMMAND_PARITY, 4 + 3, 2, 0, 1, 2, 1, 2,
          3, 11, 255},
         {0x00, BW_COMMAND_UPDATE_BEGIN, 16, 0x00, BW_COMMAND_UPDATE_CHUNK, 99, 0x00, BW_COMMAND_UPDATE_CHUNK, 99, 0x00,
@@ -219,6 +237,9 @@ size_t fuzz_seed(uint32_t index, uint8_t out[], size_t capacity) {
          BW_COMMAND_INFO, 0, 11, 255, 13, 200, 0x80, BW_COMMAND_STREAM, 1, 1, 13, 240, 11, 19, 0x8B, 20, 13, 100},
         {0x00, BW_COMMAND_ALLOW_UPDATE, 0, 0x00, BW_COMMAND_BOOTLOADER, 0, 0x80, BW_COMMAND_BOOTLOADER, 0, 5, 96, 234,
          9, 0, 100, 0x00, BW_COMMAND_RECOGNISE, 1, 1, 4, 5, 1, 2, 3, 0, 0, 7, 2},
+        {0x00, BW_COMMAND_STREAM, 1, 1, 0x00, BW_COMMAND_RECOGNISE, 1, 1, 15, 0x10, 0x27, 11, 255, 15, 0x10, 0x2B, 11,
+         255, 6, 1, 15, 0xE8, 0x03, 0x00, BW_COMMAND_RECOGNISE, 1, 1, 0x00, BW_COMMAND_INFO, 0, 11, 255, 15, 0x10, 0x27,
+         0x80, BW_COMMAND_RECOGNISE, 1, 1, 15, 0, 0},
     };
     if (index >= sizeof said / sizeof said[0] || capacity < sizeof said[0]) {
         return 0;

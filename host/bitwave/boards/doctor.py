@@ -22,6 +22,7 @@ from . import usb
 State = Literal["ok", "note", "bad"]
 
 RATE_TOLERANCE = 0.02  # a board's oscillator is off by less
+USABLE = 0.5  # of the model's rate; what is further off cannot be resampled
 LISTEN_S = 2.0
 FAULT_STEPS = {  # bw_fault
     1: NO_SENSOR_STEP,
@@ -150,7 +151,8 @@ def _model(info: Info) -> Finding:
         )
     where = "built in" if info.active == BUILT_IN else f"in slot {info.active}"
     names = ", ".join(info.labels)
-    return Finding("model", "ok", f"{info.digest.hex()} {where}, {info.model_rate_mhz / 1000:g} Hz: {names}")
+    traits = "".join(f", {trait}" for trait in info.traits)
+    return Finding("model", "ok", f"{info.digest.hex()} {where}, {info.model_rate_mhz / 1000:g} Hz{traits}: {names}")
 
 
 def _self_test(link: Link) -> Finding:
@@ -192,14 +194,24 @@ def _listen(link: Link, info: Info) -> Iterator[Finding]:
     errors_told = counted(link.errors - errors, "CRC error")
     lost = f"{counted(came, 'sample')} in {seconds:.1f} s, {reader.lost} lost, {errors_told}"
     measured = reader.rate_hz
-    if not nominal or abs(measured / nominal - 1) > RATE_TOLERANCE:
-        yield Finding(
-            "rate", "bad", f"{measured:.2f} Hz instead of {nominal:g} Hz; {lost}", "press reset; bitwave flash"
-        )
+    if abs(measured / nominal - 1) > RATE_TOLERANCE:
+        yield _other_rate(info, measured, lost)
     elif reader.lost or link.errors > errors:
         yield Finding("rate", "bad", f"{measured:.2f} Hz; {lost}", "use another cable or port, or come nearer")
     else:
         yield Finding("rate", "ok", f"{measured:.2f} Hz; {lost}")
+
+
+def _other_rate(info: Info, measured: float, lost: str) -> Finding:
+    """The sensor's clock is not what its maker says; since format 3 of INFO the board follows it."""
+    text = f"{measured:.2f} Hz instead of {info.rate_mhz / 1000:g} Hz"
+    wanted = (info.model_rate_mhz or info.rate_mhz) / 1000
+    if abs(measured / wanted - 1) > USABLE:
+        step = "press reset; if it stays, the sensor is broken"
+        return Finding("rate", "bad", f"{text}, too far off to recognise; {lost}", step)
+    if info.format < 3:
+        return Finding("rate", "bad", f"{text}; {lost}", "press reset; bitwave flash")
+    return Finding("rate", "note", f"{text}, which recognition follows; {lost}")
 
 
 def _count(link: Link, reader: SampleReader) -> tuple[int, float]:

@@ -43,19 +43,21 @@ def deploy(
             bar.update(task, completed=received, total=size)
 
         done = deployment.deploy(opened, model, show, cable)
+        keeps = opened.keeps
     if as_json:
         told = {"size": done.size, "sent": done.sent, "began_at": done.began_at, "seconds": round(done.seconds, 3)}
         typer.echo(json.dumps(told | _model(done.info)))
-        return
-    if not done.sent and done.began_at == done.size:
+    elif not done.sent and done.began_at == done.size:
         console.print(f"{link} runs this model already: {_names(done.info)}", soft_wrap=True)
-        return
-    resumed = f", {done.began_at} were there already" if done.began_at else ""
-    console.print(
-        f"{link} runs the model {done.info.digest.hex()} ({_names(done.info)}): {done.size} bytes in "
-        f"{done.seconds:.1f} s{resumed}; verified by digest and known answer",
-        soft_wrap=True,
-    )
+    else:
+        resumed = f", {done.began_at} were there already" if done.began_at else ""
+        console.print(
+            f"{link} runs the model {done.info.digest.hex()} ({_names(done.info)}): {done.size} bytes in "
+            f"{done.seconds:.1f} s{resumed}; verified by digest and known answer",
+            soft_wrap=True,
+        )
+    if keeps:
+        console.print(f"{link} forgets it with the end of this command: {keeps} keeps it in a file", soft_wrap=True)
 
 
 def rollback(
@@ -77,8 +79,10 @@ def rollback(
 
 
 def _model(info: Info) -> dict[str, object]:
-    return {"digest": info.digest.hex(), "slot": info.active if info.active < 2 else None, "labels": info.labels}
+    slot = info.active if info.active < 2 else None
+    facts = {"gate": info.gate, "stateful": info.stateful}
+    return {"digest": info.digest.hex(), "slot": slot, "labels": info.labels, **facts}
 
 
 def _names(info: Info) -> str:
-    return ", ".join(info.labels) or "no model"
+    return "; ".join((", ".join(info.labels) or "no model", *info.traits))

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import re
 import shlex
 import shutil
 import subprocess
@@ -10,6 +11,7 @@ from collections.abc import Callable, Mapping
 from ..errors import UsageError
 
 STDERR = 2
+MOST = 32  # at a time: a command that hangs must not fill the machine
 
 
 class EventRunner:
@@ -39,7 +41,10 @@ class EventRunner:
     def start(self, facts: Mapping[str, object]) -> None:
         """Starts the command for an event and goes on without it."""
         words = [self._filled(word, facts) for word in self._words]
-        self._reap()
+        self.look()
+        if len(self._running) >= MOST:
+            self._notice(f"{words[0]} is not started: {MOST} of it are running still")
+            return
         try:
             process = subprocess.Popen(words, stdin=subprocess.DEVNULL, stdout=STDERR if self._quiet else None)
         except OSError as error:
@@ -47,20 +52,29 @@ class EventRunner:
             return
         self._running.append(process)
 
-    def finish(self) -> None:
-        """Waits for the commands that still run."""
-        for process in self._running:
-            process.wait()
-        self._reap()
+    def look(self) -> None:
+        """Takes leave of the commands that have ended, and says which failed; to be called often."""
+        ended = [process for process in self._running if process.poll() is not None]
+        for process in ended:
+            self._running.remove(process)
+            if process.returncode:
+                how = (
+                    f"with code {process.returncode}" if process.returncode > 0 else f"by signal {-process.returncode}"
+                )
+                self._notice(f"{self._words[0]} ended {how}")
 
-    def _reap(self) -> None:
-        for process in self._running:
-            if process.poll():
-                self._notice(f"{self._words[0]} ended with code {process.returncode}")
-        self._running = [process for process in self._running if process.poll() is None]
+    def finish(self) -> None:
+        """Waits for the commands that still run; Ctrl-C leaves them to themselves."""
+        self.look()
+        if self._running:
+            self._notice(f"waiting for {len(self._running)} of {self._words[0]}; Ctrl-C leaves them running")
+        try:
+            for process in self._running:
+                process.wait()
+        except KeyboardInterrupt:
+            return
+        self.look()
 
     @staticmethod
     def _filled(word: str, facts: Mapping[str, object]) -> str:
-        for name, value in facts.items():
-            word = word.replace(f"{{{name}}}", str(value))
-        return word
+        return re.sub(r"\{(\w+)\}", lambda found: str(facts.get(found[1], found[0])), word)

@@ -60,6 +60,8 @@ def live(
                         console.print(_event(event))
                     if runner is not None:
                         runner.start(event.to_json())
+                if runner is not None:
+                    runner.look()
                 display(update)
 
             happened = recognition.run(opened, model, seconds, show, keep_samples=picture is not None)
@@ -79,11 +81,13 @@ def live(
     from ..wording import counted
 
     counts = ", ".join(f"{label} {count}" for label, count in happened.counts.items()) or "none"
-    cost = _cost(happened.cycles_per_step, happened.asleep)
+    cost = _cost(happened.cycles_per_step, happened.asleep if happened.sleeps else None)
+    carried = ", state carried on" if happened.stateful else ""
     console.print(
-        f"{happened.seconds:.1f} s, {counted(len(happened.windows), 'window')} on the {happened.recogniser}; "
+        f"{happened.seconds:.1f} s, {counted(len(happened.windows), 'window')} on the {happened.recogniser}{carried}; "
         f"events: {counts}; "
-        f"{counted(happened.lost, 'sample')} lost, {counted(happened.crc_errors, 'CRC error')}{cost}"
+        f"{counted(happened.lost, 'sample')} lost, {counted(happened.crc_errors, 'CRC error')}{cost}",
+        soft_wrap=True,
     )
 
 
@@ -123,6 +127,6 @@ class _Display:
         ]
 
 
-def _cost(cycles_per_step: int, asleep: float) -> str:
+def _cost(cycles_per_step: int, asleep: float | None) -> str:
     cycles = f"  {cycles_per_step:,} cycles per step" if cycles_per_step else ""
-    return cycles + (f"  asleep {asleep:.0%}" if asleep else "")
+    return cycles + ("" if asleep is None else f"  asleep {asleep:.0%}")

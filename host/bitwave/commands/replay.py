@@ -41,7 +41,6 @@ def replay(
     others = engine or (list(events.ENGINES[1:]) if prove else [])
     host = events.opened("host", quantized)
     told = [events.replay(host, take, metadata) for take in takes]
-    resampled = [one for one in told if is_resampled(one.rate_hz, metadata.rate_hz)]
     absent: dict[str, str] = {}
     differences: dict[str, Difference | None] = {}
     for name in others:
@@ -59,11 +58,12 @@ def replay(
         typer.echo(json.dumps({"recordings": _json(told, metadata.labels), "differences": compared, "absent": absent}))
     else:
         _show(told, metadata.labels, differences, absent)
-    for one in resampled:
-        typer.echo(
-            f"{one.recording.name}: samples of {one.rate_hz:g} Hz are resampled to the model's {metadata.rate_hz:g} Hz",
-            err=True,
-        )
+    for one in told:
+        for row, rate_hz in one.rates:
+            where = f", from row {row} on" if row else ""
+            if row or is_resampled(rate_hz, metadata.rate_hz):
+                line = f"samples of {rate_hz:g} Hz are resampled to the model's {metadata.rate_hz:g} Hz"
+                typer.echo(f"{one.recording.name}{where}: {line}", err=True)
     wrong = [difference for difference in differences.values() if difference is not None]
     if wrong:
         raise ParityMismatch(f"the events are not the same: {wrong[0]}")
@@ -86,7 +86,7 @@ def _json(told: list[Replayed], labels: tuple[str, ...]) -> list[dict[str, objec
         {
             "recording": one.recording.name,
             "seconds": round(one.recording.duration_s, 3),
-            "rate_hz": one.rate_hz,
+            "rates": [{"row": row, "rate_hz": rate_hz} for row, rate_hz in one.rates],
             "slept": one.slept,
             "events": [
                 {
@@ -122,8 +122,8 @@ def _show(
     asleep = f"; asleep {slept / samples:.0%} of the time" if slept else ""
     console.print(
         f"{counted(len(told), 'recording')}, {duration:.1f} s, {counted(count, 'event')}; the core took "
-        f"{elapsed:.3f} s of one "
-        f"processor core, {duration / max(elapsed, 1e-9):,.0f} times real time{asleep}"
+        f"{elapsed:.3f} s of one processor core, {duration / max(elapsed, 1e-9):,.0f} times real time{asleep}",
+        soft_wrap=True,
     )
     for name, difference in differences.items():
         console.print(f"{name}: {'the same events' if difference is None else difference}")

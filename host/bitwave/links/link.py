@@ -30,11 +30,13 @@ class Link(ABC):
     Attributes:
         url: how it was opened.
         realtime: False where time runs as fast as the link is read.
+        keeps: how a model that is deployed outlives the link; empty where it does so by itself.
         losses: how often the link broke and this side looked for the board again.
         notice: gets a line for the person when that happens; may be set.
     """
 
     realtime = True
+    keeps = ""
     losses = 0
 
     def __init__(self, url: str) -> None:

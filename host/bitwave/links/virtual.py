@@ -185,7 +185,9 @@ def emulated_link(url: str, words: dict[str, str]) -> Link:
     flash = kept.read_bytes() if kept is not None and kept.exists() else b""
     board = EmulatedBoard(image, "gcc" if compiler == "gcc" else "clang", source.rate_hz, flash)
     link = VirtualLink(url, board, source, _truth_of(words, "realtime"))
-    if kept is not None:
+    if kept is None:
+        link.keeps = "emu:?flash=FILE"
+    else:
         link.on_close = lambda: write_whole(kept, board.flash)
     return link
 

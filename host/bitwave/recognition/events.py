@@ -1,7 +1,8 @@
 """Events of whole recordings, by every implementation that must agree.
 
-A recording is recognised in stretches: behind a gap everything starts afresh, as in `bitwave.recognition.live`,
-for a window across a gap is none. Events are placed at rows of the recording, whatever was lost before them.
+A recording is recognised in stretches, as a board would whose recognition started with the first row: behind a gap
+everything starts afresh, for a window across a gap is none, and with the sample from which on the sensor's rate is
+taken to be another (`bitwave.recognition.rate`). Events are placed at rows of the recording, whatever was lost before.
 """
 
 from __future__ import annotations
@@ -10,14 +11,12 @@ import time
 from collections.abc import Callable, Iterable, Iterator
 from dataclasses import dataclass
 
-import numpy as np
-import numpy.typing as npt
-
 from ..errors import MissingPackage, ModelError, RecordingError, UsageError
 from ..model.metadata import Metadata
 from ..model.quantmodel import Int16Array, QuantModel
 from ..recordings.recording import Recording, measured_rate
 from ..simulator.stream import Event
+from .rate import RateRule
 
 ENGINES = ("host", "simulator", "m4-clang", "m4-gcc")
 
@@ -44,14 +43,30 @@ class Replayed:
         events: their samples are rows of the recording.
         elapsed_s: of the processor, whatever else the machine does.
         slept: how many samples found the network asleep.
-        rate_hz: of the samples, as they were recognised.
+        rates: (row, rate in Hz) from each of which on the samples were taken for ones of this rate; the first row's is
+            what the session states.
     """
 
     recording: Recording
     events: tuple[Event, ...]
     elapsed_s: float
     slept: int = 0
-    rate_hz: float = 0.0
+    rates: tuple[tuple[int, float], ...] = ()
+
+
+@dataclass(frozen=True, eq=False)
+class Stretch:
+    """What is recognised from one reset.
+
+    Attributes:
+        first: row of the first sample.
+        samples: (n, channels) int16 counts.
+        rate_hz: for which they are taken.
+    """
+
+    first: int
+    samples: Int16Array
+    rate_hz: float
 
 
 @dataclass(frozen=True)
@@ -133,40 +148,55 @@ def check_fits(recording: Recording, metadata: Metadata) -> None:
             f"{recording.name} has {recording.counts.accel_lsb_per_g:g} counts per g, the model was trained with "
             f"{metadata.counts.accel_lsb_per_g:g}: import it again in that scale"
         )
-    rate_hz = rate_of(recording)
-    if abs(rate_hz / metadata.rate_hz - 1) > 0.5:
-        raise ModelError(
-            f"{recording.name} has {rate_hz:g} samples per second, the model was trained with {metadata.rate_hz:g}: "
-            "more than half off, no resampling brings back what was not measured"
-        )
+    rates = [(rate_of(recording), ""), *((rate_hz, f" from row {row} on") for row, rate_hz in rates_of(recording)[1:])]
+    for rate_hz, where in rates:
+        if abs(rate_hz / metadata.rate_hz - 1) > 0.5:
+            raise ModelError(
+                f"{recording.name} has {rate_hz:g} samples per second{where}, the model was trained with "
+                f"{metadata.rate_hz:g}: more than half off, no resampling brings back what was not measured"
+            )
 
 
 def replay(recogniser: Recogniser, recording: Recording, metadata: Metadata) -> Replayed:
     """Recognises a recording; raises what `check_fits` does."""
     check_fits(recording, metadata)
-    rate_hz = rate_of(recording)
+    parts = list(stretches(recording))
     begun = time.process_time()
-    heard = [(first, recogniser(samples, rate_hz)) for first, samples in stretches(recording)]
+    heard = [(part.first, recogniser(part.samples, part.rate_hz)) for part in parts]
     elapsed = time.process_time() - begun
     events = [Event(event.sample + first, event.label, event.score) for first, part in heard for event in part.events]
-    return Replayed(recording, tuple(events), elapsed, sum(part.slept for _, part in heard), rate_hz)
+    return Replayed(recording, tuple(events), elapsed, sum(part.slept for _, part in heard), rates_of(recording))
 
 
 def rate_of(recording: Recording) -> float:
-    """Samples per second: as the session says, or as the clock of the board says where that is clearly another."""
+    """Samples per second of the whole: as the session says, or the board's clock where that is clearly another."""
     measured = round(measured_rate(recording.time_us, recording.gaps), 3)
     is_other = measured and abs(measured / recording.rate_hz - 1) > RATE_TOLERANCE
     return measured if is_other else recording.rate_hz
 
 
-def stretches(recording: Recording) -> Iterator[tuple[int, npt.NDArray[np.int16]]]:
-    """First row and (n, channels) samples of each stretch without a gap."""
-    first = 0
-    for gap in recording.gaps:
-        yield first, recording.samples[first : gap.after + 1]
-        first = gap.after + 1
-    if first < len(recording.samples):
-        yield first, recording.samples[first:]
+def stretches(recording: Recording) -> Iterator[Stretch]:
+    """The stretches without a gap in which one rate is taken."""
+    rule = RateRule(round(recording.rate_hz * 1000))
+    ends = [gap.after + 1 for gap in recording.gaps]
+    for start, end in zip([0, *ends], [*ends, len(recording.samples)], strict=True):
+        first = start
+        rate_hz = rule.taken_mhz / 1000
+        for offset, rate_mhz in rule.push(recording.time_us[start:end]):
+            yield Stretch(first, recording.samples[first : start + offset], rate_hz)
+            first, rate_hz = start + offset, rate_mhz / 1000
+        if first < end:
+            yield Stretch(first, recording.samples[first:end], rate_hz)
+        rule.gap()
+
+
+def rates_of(recording: Recording) -> tuple[tuple[int, float], ...]:
+    """(row, rate in Hz) from each of which on another rate is taken, the first row among them."""
+    rates = [(0, recording.rate_hz)]
+    for part in stretches(recording):
+        if part.rate_hz != rates[-1][1]:
+            rates.append((part.first, part.rate_hz))
+    return tuple(rates)
 
 
 def compare(engine: str, wanted: Iterable[Replayed], found: Iterable[Replayed]) -> Difference | None:

@@ -2,143 +2,31 @@
 
 A board with a model recognises by itself. Where the link has no recognizer (a replayed recording, a board without a
 model) and a model file is given, the C core on this machine takes its place, fed with the same samples. After a gap in
-the samples it starts afresh: a window across a gap is none. Either resamples where the sensor has not the model's rate.
+the samples it starts afresh: a window across a gap is none. Either resamples where the sensor has not the model's rate,
+and follows the sensor's rate by the board's clock: `bitwave.recognition.rate`.
 """
 
 from __future__ import annotations
 
 import contextlib
 import hashlib
-from collections import Counter
 from collections.abc import Callable
-from dataclasses import dataclass, field
 from pathlib import Path
-
-import numpy as np
-import numpy.typing as npt
 
 from ..errors import LinkError
 from ..links.link import Link, LinkEnd
 from ..links.samples import Block, SampleReader, require_sensor
-from ..model.metadata import Metadata, is_resampled
+from ..model.metadata import Metadata, is_name, is_resampled
 from ..wire.codec import Frame
 from ..wire.frames import Counters, Info
 from ..wire.requests import GetCounters, Recognise, Stream
+from .live_report import LiveEvent as LiveEvent
+from .live_report import LiveReport as LiveReport
+from .live_report import Update as Update
 from .recognisers import EMPTY, BoardRecogniser, Found, HostRecogniser, Recogniser, Window
 
 RATE_TOLERANCE = 0.02  # a model hears gestures at another speed beyond this
 WATCH_S = 1.0
-
-
-@dataclass(frozen=True)
-class LiveEvent:
-    """A recognised gesture.
-
-    Attributes:
-        sample: the window's last sample, index since the board started.
-        time_s: of that sample, since the first sample of this run.
-        score: 0..255.
-    """
-
-    sample: int
-    time_s: float
-    label: str
-    score: int
-
-    def to_json(self) -> dict[str, object]:
-        """For ``--json`` and ``--run``."""
-        return vars(self) | {"time_s": round(self.time_s, 3)}
-
-
-@dataclass(frozen=True)
-class Update:
-    """A moment of recognition.
-
-    Attributes:
-        labels: of the model.
-        events: that came with it.
-        scores: newest class scores, 0..255 in the order of the labels; empty before the first window.
-        last: newest sample, counts.
-        asleep: which part of the samples so far found the network asleep.
-        cycles_per_step: of the board, by its own count; 0: unmeasured.
-    """
-
-    elapsed_s: float
-    labels: tuple[str, ...]
-    events: tuple[LiveEvent, ...]
-    scores: tuple[int, ...]
-    rate_hz: float
-    lost: int
-    crc_errors: int
-    last: tuple[int, ...]
-    asleep: float = 0.0
-    cycles_per_step: int = 0
-
-
-@dataclass(eq=False)
-class LiveReport:
-    """What happened in a run.
-
-    Attributes:
-        labels: of the model.
-        recogniser: "board" or "host".
-        first: index of the first sample.
-        rate_hz: nominal rate of the board.
-        model_rate_hz: of the model; the samples are resampled where it is another.
-        indices: (n,) index of each sample; with `samples` kept only where asked for.
-        samples: (n, channels) int16 counts.
-        windows: (sample, scores 0..255) of each finished window.
-        asleep: which part of the samples found the network asleep.
-        cycles_per_step: of the board, awake, by its own count; 0: unmeasured.
-    """
-
-    labels: tuple[str, ...]
-    recogniser: str
-    rate_hz: float
-    model_rate_hz: float
-    events: list[LiveEvent] = field(default_factory=list)
-    first: int = 0
-    seconds: float = 0.0
-    received: int = 0
-    lost: int = 0
-    crc_errors: int = 0
-    blocks: list[Block] = field(default_factory=list)
-    windows: list[Window] = field(default_factory=list)
-    asleep: float = 0.0
-    cycles_per_step: int = 0
-
-    @property
-    def indices(self) -> npt.NDArray[np.int64]:
-        """(n,) index of each kept sample."""
-        return np.concatenate([np.empty(0, np.int64), *(block.indices for block in self.blocks)])
-
-    @property
-    def samples(self) -> npt.NDArray[np.int16]:
-        """(n, channels) kept samples."""
-        return np.concatenate([block.samples for block in self.blocks]) if self.blocks else np.empty((0, 6), np.int16)
-
-    @property
-    def counts(self) -> dict[str, int]:
-        """Events by label."""
-        found = Counter(event.label for event in self.events)
-        return {label: found[label] for label in self.labels if found[label]}
-
-    def summary(self) -> dict[str, object]:
-        """For ``--json``."""
-        return {
-            "recogniser": self.recogniser,
-            "labels": list(self.labels),
-            "rate_hz": self.rate_hz,
-            "model_rate_hz": self.model_rate_hz,
-            "seconds": round(self.seconds, 3),
-            "samples": self.received,
-            "lost": self.lost,
-            "crc_errors": self.crc_errors,
-            "windows": len(self.windows),
-            "asleep": round(self.asleep, 4),
-            "cycles_per_step": self.cycles_per_step,
-            "events": [event.to_json() for event in self.events],
-        }
 
 
 def run(
@@ -166,17 +54,18 @@ def run(
     """
     info = link.info()
     require_sensor(link, info)
-    recogniser, labels, name, model_rate_hz = _choose(link, info, model)
-    report = LiveReport(labels, name, info.rate_mhz / 1000, model_rate_hz)
+    recogniser, report = _choose(link, info, model)
+    labels, model_rate_hz = report.labels, report.model_rate_hz
     if is_resampled(report.rate_hz, model_rate_hz):
         link.notice(f"samples of {report.rate_hz:g} Hz are resampled to the model's {model_rate_hz:g} Hz")
+    recogniser.on_start = _Rates(link, report)
     board = recogniser if isinstance(recogniser, BoardRecogniser) else None
     reader = SampleReader(link, info.channels, board.frame if board else None)
     errors = link.errors
     if board:
         link.ask(Recognise(1))
     link.ask(Stream(1))
-    watch = _Watch(link, recogniser, report.rate_hz)
+    watch = _Watch(link, recogniser, report.rate_hz, says_rates=board is None or info.format > 2)
     try:
         while seconds is None or report.seconds < seconds:
             for block in reader.read():
@@ -194,7 +83,7 @@ def run(
                             report.lost,
                             report.crc_errors,
                             tuple(block.samples[-1].tolist()),
-                            report.asleep,
+                            report.asleep if report.sleeps else None,
                             report.cycles_per_step,
                         )
                     )
@@ -212,23 +101,41 @@ def run(
     return report
 
 
-class _Watch:
-    """Looks once a second: at the board's counters, and at the rate of the samples by the board's clock."""
+class _Rates:
+    """Notes at which rate samples are recognised from where on, and says so where it is another than before."""
 
-    def __init__(self, link: Link, recogniser: Recogniser, rate_hz: float) -> None:
+    def __init__(self, link: Link, report: LiveReport) -> None:
+        self._link = link
+        self._report = report
+
+    def __call__(self, sample: int, rate_hz: float) -> None:
+        before = self._report.rates[-1][1] if self._report.rates else self._report.rate_hz
+        if not self._report.rates or rate_hz != before:
+            self._report.rates.append((sample, rate_hz))
+        if rate_hz != before:
+            self._link.notice(f"samples come at {rate_hz:.1f} Hz, not at {before:g} Hz: resampled from there on")
+
+
+class _Watch:
+    """Looks once a second: at the board's counters, and after the rate where the board does not by itself."""
+
+    def __init__(self, link: Link, recogniser: Recogniser, rate_hz: float, says_rates: bool) -> None:
         self._link = link
         self._recogniser = recogniser
         self._rate_hz = rate_hz
+        self._says_rates = says_rates
         self._due_s = 0.0
 
     def look(self, report: LiveReport, measured_hz: float) -> None:
-        """Raises `ModelError` for a rate that the model cannot be used with."""
+        """After each block."""
         report.asleep, report.cycles_per_step = self._recogniser.asleep, self._recogniser.cycles_per_step
         if report.seconds < self._due_s:
             return
-        if self._due_s and abs(measured_hz / self._rate_hz - 1) > RATE_TOLERANCE:
-            done = self._recogniser.sampled_at(measured_hz)
-            self._link.notice(f"samples come at {measured_hz:.1f} Hz, not at {self._rate_hz:g} Hz: {done}")
+        if not self._says_rates and self._due_s and abs(measured_hz / self._rate_hz - 1) > RATE_TOLERANCE:
+            self._link.notice(
+                f"samples come at {measured_hz:.1f} Hz, not at {self._rate_hz:g} Hz, and this firmware does not "
+                "follow: it may miss gestures; bitwave flash puts a newer one on the board"
+            )
             self._rate_hz = measured_hz
         if report.recogniser == "board":
             self._link.send(GetCounters())
@@ -256,8 +163,8 @@ def _add(report: LiveReport, events: list[Found], windows: list[Window]) -> list
     return new
 
 
-def _choose(link: Link, info: Info, model: Path | None) -> tuple[Recogniser, tuple[str, ...], str, float]:
-    """The recogniser, its labels, whose it is, and the rate of its model in Hz."""
+def _choose(link: Link, info: Info, model: Path | None) -> tuple[Recogniser, LiveReport]:
+    """Who recognises, and the report that begins with what is known of the model."""
     from .. import tflite
     from ..model import image
 
@@ -269,15 +176,20 @@ def _choose(link: Link, info: Info, model: Path | None) -> tuple[Recogniser, tup
                     f"the board runs another model ({info.digest.hex()}) than {model} ({digest.hex()}): "
                     "leave --model out, or put this one on the board"
                 )
-        return BoardRecogniser(), info.labels, "board", info.model_rate_mhz / 1000
+        odd = [label for label in info.labels if not is_name(label)]
+        if odd:  # they go to the screen, and to the commands of --run
+            raise LinkError(f"{link.url}: the board's model has the label {odd[0]!r}, which no model of bitwave has")
+        rate_hz, model_rate_hz = info.rate_mhz / 1000, info.model_rate_mhz / 1000
+        return BoardRecogniser(), LiveReport(info.labels, "board", rate_hz, model_rate_hz, info.gate, info.stateful)
     if model is None:
         raise LinkError(f"{link.url} has no model to recognise with: give one with --model")
     quantized = tflite.read_model(model)
     if quantized.metadata is None:
         raise LinkError(f"{model} has no labels and scaling of its own: export it with --labels first")
     _check_fit(link, info, quantized.metadata)
-    recogniser = HostRecogniser(image.build(quantized), info.rate_mhz / 1000)
-    return recogniser, quantized.metadata.labels, "host", quantized.metadata.rate_hz
+    of, rate_hz = quantized.metadata, info.rate_mhz / 1000
+    report = LiveReport(of.labels, "host", rate_hz, of.rate_hz, of.gate is not None, of.is_stateful)
+    return HostRecogniser(image.build(quantized), rate_hz), report
 
 
 def _check_fit(link: Link, info: Info, metadata: Metadata) -> None:

@@ -23,7 +23,7 @@ from ..recordings.streams import Stream
 from ..simulator.stream import asleep, resample
 from ..simulator.stream import stretches as awakenings
 from .event_score import GRACE_S, Score, score
-from .events import check_fits, rate_of, stretches
+from .events import check_fits, stretches
 
 BREAK = 1 << 20  # model samples between two stretches: longer than any refractory time
 
@@ -84,11 +84,12 @@ class Tracer:
         scores = []
         events: list[Said] = []
         at = 0
-        for first, samples in stretches(recording):
+        for part in stretches(recording):
+            first, samples = part.first, part.samples
             if first + len(samples) == len(recording.samples):
                 samples = np.concatenate((samples, np.repeat(samples[-1:], round(GRACE_S * recording.rate_hz), axis=0)))
-            found = self._core.events(samples, rate_of(recording))
-            ends, first_ones = self._windows(samples, rate_of(recording))
+            found = self._core.events(samples, part.rate_hz)
+            ends, first_ones = self._windows(samples, part.rate_hz)
             rows.append(found.samples.astype(np.int64) + first)
             times.append(at + ends)
             fresh.append(first_ones)

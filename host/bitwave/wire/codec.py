@@ -15,7 +15,21 @@ from typing import NamedTuple
 
 from cobs import cobs
 
-from .frames import Body, Counters, Event, Fault, Info, MalformedBody, Samples, Scores, Status, Trace, Unknown, Update
+from .frames import (
+    Body,
+    Counters,
+    Event,
+    Fault,
+    Info,
+    MalformedBody,
+    Rate,
+    Samples,
+    Scores,
+    Status,
+    Trace,
+    Unknown,
+    Update,
+)
 from .requests import (
     AllowUpdate,
     Bootloader,
@@ -39,7 +53,7 @@ _HEADER = struct.Struct("<BHI")
 BODIES: dict[int, type[Body]] = {
     body.TYPE: body
     for body in (
-        Info, Samples, Event, Scores, Status, Trace, Counters, Fault, Update,
+        Info, Samples, Event, Scores, Status, Trace, Counters, Fault, Update, Rate,
         GetInfo, Stream, Recognise, SelfTest, Parity, GetCounters,
         UpdateBegin, UpdateChunk, UpdateFinish, UpdateAbort, Rollback, AllowUpdate, Bootloader,
     )

@@ -6,9 +6,8 @@ What a host asks for is in `bitwave.wire.requests`.
 from __future__ import annotations
 
 import struct
-from dataclasses import dataclass, replace
-from enum import IntEnum
-from typing import Any, ClassVar
+from dataclasses import dataclass
+from typing import ClassVar
 
 import numpy as np
 import numpy.typing as npt
@@ -16,103 +15,15 @@ import numpy.typing as npt
 from .bodies import Body as Body
 from .bodies import MalformedBody as MalformedBody
 from .bodies import Numbers as Numbers
-from .bodies import counted, split, split_text
+from .bodies import counted, split_text
+from .info import BUILT_IN as BUILT_IN
+from .info import INFO_FORMAT as INFO_FORMAT
+from .info import NO_ACTIVE as NO_ACTIVE
+from .info import SLOTS as SLOTS
+from .info import Info as Info
+from .info import SlotState as SlotState
 
-INFO_FORMAT = 2
-SLOTS = 2
-BUILT_IN = 0xFF  # `active`: the model that the firmware was built with
-NO_ACTIVE = 0xFE  # `active`: no model at all
 NO_FAULT = 0  # `Fault.code`: what was said before is over
-
-
-class SlotState(IntEnum):
-    """What a flash slot holds."""
-
-    EMPTY = 0
-    VALID = 1
-    REVOKED = 2
-    UNUSABLE = 3
-    RECEIVING = 4
-
-
-@dataclass(frozen=True)
-class Info(Body):
-    """Who the board is. Rates in mHz, scales in counts per 1000 g and 1000 degree/s, sizes in bytes.
-
-    Attributes:
-        active: the slot of the model, `BUILT_IN` or `NO_ACTIVE`.
-        slots: a `SlotState` each.
-        physical: this link is one whose user can touch the board.
-        may_update: a model update would be taken over this link now.
-        slot_bytes: the largest image that a slot takes; 0: the board has none.
-        arena_bytes, arena_used: memory for a model's states, and what the present model needs of it.
-    """
-
-    TYPE: ClassVar[int] = 0x01
-    HEAD: ClassVar[struct.Struct] = struct.Struct("<BBB3sBBIIHHII8sII")
-    HEAD_2: ClassVar[struct.Struct] = struct.Struct("<B2sBIII")  # since format 2
-    format: int = INFO_FORMAT
-    abi: int = 0
-    board: int = 255
-    firmware: bytes = bytes(3)
-    channels: int = 6
-    rate_mhz: int = 0
-    model_rate_mhz: int = 0
-    window: int = 0
-    hop: int = 0
-    accel_milli_lsb: int = 0
-    gyro_milli_lsb: int = 0
-    digest: bytes = bytes(8)
-    lost_samples: int = 0
-    dropped_frames: int = 0
-    active: int = NO_ACTIVE
-    slots: bytes = bytes(SLOTS)
-    flags: int = 0
-    slot_bytes: int = 0
-    arena_bytes: int = 0
-    arena_used: int = 0
-    labels: tuple[str, ...] = ()
-
-    @property
-    def physical(self) -> bool:
-        """Whether this link is one whose user can touch the board."""
-        return bool(self.flags & 1)
-
-    @property
-    def may_update(self) -> bool:
-        """Whether a model update would be taken over this link now."""
-        return bool(self.flags & 2)
-
-    def pack(self) -> bytes:
-        """The body's bytes, in this object's format."""
-        body = self.HEAD.pack(
-            self.format, self.abi, self.board, self.firmware, self.channels, len(self.labels), self.rate_mhz,
-            self.model_rate_mhz, self.window, self.hop, self.accel_milli_lsb, self.gyro_milli_lsb, self.digest,
-            self.lost_samples, self.dropped_frames,
-        )  # fmt: skip
-        if self.format > 1:
-            body += self.HEAD_2.pack(
-                self.active, self.slots, self.flags, self.slot_bytes, self.arena_bytes, self.arena_used
-            )
-        return body + b"".join(counted(label) for label in self.labels)
-
-    @classmethod
-    def unpack(cls, body: bytes) -> Info:
-        """The reverse of `pack`, for every format so far; of a newer one only the number is known."""
-        if body and not 1 <= body[0] <= INFO_FORMAT:
-            return cls(format=body[0])
-        head, rest = split(cls.HEAD, body)
-        count = head.pop(5)
-        later: list[Any] = [BUILT_IN if count else NO_ACTIVE, bytes(SLOTS), 0, 0, 0, 0]
-        if head[0] > 1:
-            later, rest = split(cls.HEAD_2, rest)
-        labels = []
-        for _ in range(count):
-            label, rest = split_text(rest)
-            labels.append(label)
-        if rest:
-            raise MalformedBody
-        return replace(cls(*head, *later), labels=tuple(labels))
 
 
 @dataclass(frozen=True, eq=False)
@@ -315,6 +226,20 @@ class Update(Numbers):
     received: int
     size: int
     digest: bytes
+
+
+@dataclass(frozen=True)
+class Rate(Numbers):
+    """With this sample the board's recognition starts afresh, and takes the sensor's samples for ones of this rate.
+
+    Where samples are missing it starts afresh too, at the same rate and without a frame. Whoever replays the samples so
+    gets the board's scores and events.
+    """
+
+    TYPE: ClassVar[int] = 0x0A
+    LAYOUT: ClassVar[struct.Struct] = struct.Struct("<II")
+    sample: int
+    rate_mhz: int
 
 
 @dataclass(frozen=True)

@@ -77,6 +77,13 @@ void world_sensor(int health, int fifo_works) {
     world.fifo_works = fifo_works != 0;
 }
 
+/* The chip's clock drifts: samples per second from now on. */
+void world_rate(double hz) {
+    world.rated_made = samples_until_now();
+    world.rated_us = scheduler::now_us();
+    world.period_us = 1e6 / hz;
+}
+
 void world_recognition_us(uint64_t us) { world.recognition_us = us; }
 
 void world_run(uint64_t us) { scheduler::run_until(scheduler::now_us() + us); }

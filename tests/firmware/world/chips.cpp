@@ -182,7 +182,8 @@ const std::array<int16_t, 6> &sample_at(uint64_t index) {
 uint64_t samples_until_now() {
     static uint64_t last = 0;
     if (world.health != Health::SILENT) {
-        last = static_cast<uint64_t>(std::floor(static_cast<double>(scheduler::now_us()) / world.period_us));
+        const double since_us = static_cast<double>(scheduler::now_us() - world.rated_us);
+        last = world.rated_made + static_cast<uint64_t>(std::floor(since_us / world.period_us));
     }
     return last;
 }

@@ -30,6 +30,8 @@ struct World {
     Health health = Health::GOOD;
     std::vector<std::array<int16_t, 6>> samples; /* canonical counts, repeated for ever */
     double period_us = 1e6 / 119;
+    uint64_t rated_us = 0;   /* when the chip's clock became this fast */
+    uint64_t rated_made = 0; /* samples that it had made by then */
     bool fifo_works = true;
     uint64_t taken = 0;   /* samples that the sketch has read */
     uint64_t first = 0;   /* index of the first that it read */

@@ -2,6 +2,7 @@
 #include "bw_body.h"
 #include "bw_commands.h"
 #include "bw_link.h"
+#include "bw_recognition.h"
 #include "bw_resampler.h"
 
 enum { FAULT_TEXT = 64, NOBODY = BW_APP_LINKS };
@@ -46,24 +47,18 @@ static bw_status check_model(void *context, const bw_model *model) {
 
 void bw_app_use_model(bw_app *app) {
     const bw_model *model = app->slots.active == BW_BUILT_IN ? app->built_in : &app->slots.model;
+    bw_status status = fits_board(model, app->board);
     app->model = model;
     app->parity_link = NOBODY;
-    app->can_recognise = fits_board(model, app->board);
-    if (model != NULL && model == app->built_in && app->built_in_status != BW_OK) {
-        app->can_recognise = app->built_in_status;
-    }
     if (model != NULL) {
-        const size_t recognizer_size = bw_recognizer_arena_size(model);
-        const size_t rest = app->arena_size - recognizer_size;
-        bw_status status = bw_network_init(&app->parity, model, 1, app->arena + recognizer_size, rest);
-        if (status == BW_OK && app->can_recognise == BW_OK) {
-            status = bw_recognizer_init(&app->recognizer, model, app->board->rate_mhz, app->arena, recognizer_size);
+        const size_t used = bw_recognizer_arena_size(model);
+        const bw_status parity = bw_network_init(&app->parity, model, 1, app->arena + used, app->arena_size - used);
+        if (model == app->built_in && app->built_in_status != BW_OK) {
+            status = app->built_in_status;
         }
-        app->can_recognise = app->can_recognise == BW_OK ? status : app->can_recognise;
+        status = status == BW_OK ? parity : status;
     }
-    for (uint32_t link = 0; link < BW_APP_LINKS && app->can_recognise != BW_OK; ++link) {
-        app->links[link].recognise = 0;
-    }
+    bw_recognition_take_model(app, status);
 }
 
 bw_status bw_app_init(bw_app *app, const bw_board *board, const bw_model *built_in, const bw_flash *flash, void *arena,
@@ -96,6 +91,7 @@ bw_status bw_app_init(bw_app *app, const bw_board *board, const bw_model *built_
 
 void bw_app_board_changed(bw_app *app) {
     bw_app_flush(app);
+    bw_recognition_forget_rate(app);
     bw_app_use_model(app);
 }
 
@@ -113,6 +109,8 @@ size_t bw_app_transmit(bw_app *app, uint32_t link, uint8_t out[], size_t capacit
 }
 
 int bw_app_streams(const bw_app *app) { return app->links[0].stream || app->links[1].stream; }
+
+int bw_app_rate_refused(const bw_app *app) { return app->rate_refused; }
 
 int bw_app_recognises(const bw_app *app) { return app->links[0].recognise || app->links[1].recognise; }
 
@@ -160,41 +158,6 @@ static void batch_sample(bw_app *app, const int16_t sample[]) {
     }
 }
 
-static void recognise_sample(bw_app *app, const int16_t sample[]) {
-    uint8_t bytes[4 + 1 + BW_MAX_LABELS];
-    bw_event event;
-    bw_recognizer_push(&app->recognizer, sample, &event);
-    ++app->recognised;
-    app->slept += app->recognizer.asleep;
-    if (event.kind == BW_EVENT_NONE) {
-        return;
-    }
-    bw_body scores = {bytes, 0};
-    bw_put_u32(&scores, app->samples);
-    bw_put_u8(&scores, app->model->classes);
-    bw_put_bytes(&scores, app->recognizer.scores, app->model->classes);
-    for (uint32_t link = 0; link < BW_APP_LINKS; ++link) {
-        if (app->links[link].recognise) {
-            bw_link_send(&app->links[link], BW_FRAME_SCORES, app->time_us, bytes, scores.size);
-        }
-    }
-    if (event.kind != BW_EVENT_GESTURE) {
-        return;
-    }
-    bw_app_flush(app); /* a host sees the gesture's samples before the event */
-    bw_body gesture = {bytes, 0};
-    bw_put_u32(&gesture, app->samples);
-    bw_put_u8(&gesture, event.label);
-    bw_put_u8(&gesture, event.score);
-    memcpy(app->last_event, bytes, sizeof app->last_event);
-    ++app->events;
-    for (uint32_t link = 0; link < BW_APP_LINKS; ++link) {
-        if (app->links[link].recognise) {
-            bw_link_send(&app->links[link], BW_FRAME_EVENT, app->time_us, bytes, gesture.size);
-        }
-    }
-}
-
 enum { SAMPLE_AGE_US = 1000000 };
 
 /* A sample carries the time when it was taken, which may lie before the last tick: for what waits until a time has
@@ -212,12 +175,11 @@ static void set_time(bw_app *app, uint32_t time_us) {
 
 void bw_app_sample(bw_app *app, uint32_t time_us, const int16_t sample[]) {
     set_time(app, time_us);
+    bw_recognition_follow(app);
     if (bw_app_streams(app)) {
         batch_sample(app, sample);
     }
-    if (bw_app_recognises(app)) {
-        recognise_sample(app, sample);
-    }
+    bw_recognition_sample(app, sample);
     ++app->samples;
 }
 
@@ -232,9 +194,7 @@ void bw_app_lost(bw_app *app, uint32_t samples) {
     bw_app_flush(app); /* a frame's samples follow one another */
     app->samples += samples;
     app->counters.lost_samples += samples;
-    if (app->can_recognise == BW_OK) {
-        bw_recognizer_reset(&app->recognizer);
-    }
+    bw_recognition_gap(app, samples);
 }
 
 void bw_app_allow_update(bw_app *app) {

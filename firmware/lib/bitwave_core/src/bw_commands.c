@@ -2,6 +2,8 @@
 
 #include "bw_body.h"
 #include "bw_link.h"
+#include "bw_parts.h"
+#include "bw_recognition.h"
 #include "bw_update.h"
 
 enum {
@@ -53,6 +55,10 @@ size_t bw_app_info(const bw_app *app, uint32_t link, uint8_t bytes[BW_WIRE_BODY]
     bw_put_u32(&body, bw_slots_room(app->slots.flash));
     bw_put_u32(&body, (uint32_t)app->arena_size);
     bw_put_u32(&body, (uint32_t)bw_app_arena_size(model));
+    bw_put_u8(&body, (model != NULL && bw_has_gate(model) ? BW_INFO_MODEL_GATE : 0u) |
+                         (model != NULL && bw_is_stateful(model) ? BW_INFO_MODEL_STATEFUL : 0u));
+    bw_put_u32(&body, app->rate.measured_mhz);
+    bw_put_u32(&body, bw_app_recognises(app) ? app->rate.taken_mhz : 0u);
     if (model != NULL) {
         put_labels(&body, model);
     }
@@ -84,17 +90,6 @@ static void send_counters(bw_app *app, uint32_t link) {
 static bw_status set_stream(bw_app *app, uint32_t link, uint8_t on) {
     bw_app_flush(app); /* a link gets exactly the samples between its two commands */
     app->links[link].stream = on;
-    return BW_OK;
-}
-
-static bw_status set_recognise(bw_app *app, uint32_t link, uint8_t on) {
-    if (on && app->can_recognise != BW_OK) {
-        return app->can_recognise;
-    }
-    if (on && !bw_app_recognises(app)) {
-        bw_recognizer_reset(&app->recognizer); /* the first window starts with the next sample */
-    }
-    app->links[link].recognise = on;
     return BW_OK;
 }
 
@@ -231,7 +226,7 @@ static bw_status dispatch(bw_app *app, uint32_t link, const bw_frame *command, i
     case BW_COMMAND_STREAM:
         return size == 1 && body[0] <= 1 ? set_stream(app, link, body[0]) : BW_BAD_COMMAND;
     case BW_COMMAND_RECOGNISE:
-        return size == 1 && body[0] <= 1 ? set_recognise(app, link, body[0]) : BW_BAD_COMMAND;
+        return size == 1 && body[0] <= 1 ? bw_recognition_set(app, link, body[0]) : BW_BAD_COMMAND;
     case BW_COMMAND_PARITY:
         return size >= PARITY_FIXED ? run_parity(app, link, body, size) : BW_BAD_COMMAND;
     case BW_COMMAND_UPDATE_BEGIN:

@@ -15,15 +15,18 @@ extern "C" {
 #define BW_APP_QUEUE 2048u       /* bytes of payloads that wait on one link */
 #define BW_APP_BATCH 8u          /* samples per SAMPLES frame at most */
 #define BW_APP_BATCH_US 50000u   /* age at which a batch is sent anyway */
-#define BW_INFO_FORMAT 2u
+#define BW_INFO_FORMAT 3u
 #define BW_INFO_PHYSICAL 1u      /* this link is a physical one */
 #define BW_INFO_MAY_UPDATE 2u    /* an update would be taken over this link now */
+#define BW_INFO_MODEL_GATE 1u    /* the network sleeps while the board rests */
+#define BW_INFO_MODEL_STATEFUL 2u /* states are carried on from window to window */
 #define BW_NO_ACTIVE 0xFEu       /* INFO's active: there is no model at all */
 #define BW_PARITY_RESET 1u
 #define BW_PARITY_FINISH 2u
 #define BW_CHUNK_ANSWER 1u
 #define BW_UPDATE_CHUNK 480u     /* bytes of the image in a chunk at most */
 #define BW_ALLOW_US 60000000u    /* how long remote links may update once allowed */
+#define BW_RATE_STEPS 256u       /* samples over which the sensor's rate is measured */
 #define BW_UPDATE_IDLE_US 5000000u /* after this, another link may start an update of its own */
 
 typedef enum bw_fault {
@@ -32,6 +35,7 @@ typedef enum bw_fault {
     BW_FAULT_SENSOR_LOST = 2, /* it stopped answering; the board goes on trying */
     BW_FAULT_SELF_TEST = 3,   /* the model does not give its known answer on this board */
     BW_FAULT_FLASH = 4,
+    BW_FAULT_RATE = 5, /* the sensor's clock is so far off that the model does not recognise */
     BW_FAULT_OTHER = 255
 } bw_fault;
 
@@ -45,7 +49,7 @@ typedef struct bw_board {
     uint8_t kind; /* 0 emulated, 1 Nano 33 BLE rev 1, 2 rev 2, 255 unknown */
     uint8_t firmware[3];
     uint8_t channels;
-    uint32_t rate_mhz; /* of the sensor */
+    uint32_t rate_mhz; /* of the sensor, as its maker states it; 0: there is none yet */
     uint32_t accel_milli_lsb_per_g;
     uint32_t gyro_milli_lsb_per_dps;
     uint8_t link_kinds[BW_APP_LINKS]; /* bw_link_kind */
@@ -59,6 +63,28 @@ typedef struct bw_board_counters {
     uint32_t stack_used; /* high-water, bytes */
     uint32_t stack_size;
 } bw_board_counters;
+
+/* At which rate the recognizer takes the sensor's samples. A sensor's own clock is a few percent off and drifts, the
+ * board's is not. From the start of recognition, or from the first sample behind a gap, the times of every
+ * BW_RATE_STEPS samples in a row are a measurement:
+ *
+ *   measured = BW_RATE_STEPS * 10^7 / elapsed us, rounded to whole 0.1 Hz
+ *
+ * The sample that ends one begins the next. Recognition starts with the rate that the sensor's maker states. Where two
+ * measurements in a row lie off the rate that is taken, both above or both below and by more than 2 %, the second is
+ * taken from its last sample on, with which the recognizer starts afresh. A single one says nothing: where the board
+ * was late once, it is too long and the next one too short. A gap does not change the rate. A rate that the recognizer
+ * refuses, more than half off the model's, ends recognition until it is measured otherwise.
+ *
+ * So the rates are a function of the samples' times alone, and a host that has these gets the board's events; it has
+ * the same rule in bitwave/recognition/rate.py. */
+typedef struct bw_rate {
+    uint32_t taken_mhz;
+    uint32_t measured_mhz; /* the last measurement; 0: none yet */
+    uint32_t start_us;     /* of the first sample of the one under way */
+    uint16_t samples;      /* of the one under way */
+    int8_t side;           /* of the last one: 1 above the tolerance, -1 below, 0 within it or before a gap */
+} bw_rate;
 
 typedef struct bw_app_link {
     bw_wire_decoder decoder;
@@ -92,6 +118,8 @@ typedef struct bw_app {
     uint32_t events;          /* gestures since the start */
     uint8_t last_event[6];    /* body of the last EVENT frame; zeros before the first */
     bw_status can_recognise;
+    bw_rate rate;
+    uint8_t rate_refused;     /* can_recognise says so because of what was measured */
     bw_recognizer recognizer;
     uint32_t recognised;      /* samples that the recognizer got since the start */
     uint32_t slept;           /* of these, how many found the network asleep */
@@ -128,7 +156,7 @@ void bw_app_board_changed(bw_app *app);
 /* Bytes that came over a link, in any portions. */
 void bw_app_receive(bw_app *app, uint32_t link, const uint8_t bytes[], size_t size);
 
-/* One raw sample [board channels]. */
+/* One raw sample [board channels]; the times of samples are in order, and no two are the same. */
 void bw_app_sample(bw_app *app, uint32_t time_us, const int16_t sample[]);
 
 /* Call now and then while no samples come: keeps the time and sends a batch that waits too long. */
@@ -148,6 +176,9 @@ void bw_app_allow_update(bw_app *app);
 
 /* Whether somebody has asked for the bootloader; the board sends what waits and goes there. */
 int bw_app_wants_bootloader(const bw_app *app);
+
+/* Whether the sensor's rate, as measured, keeps the model from recognising; both links were told. */
+int bw_app_rate_refused(const bw_app *app);
 
 /* Whether any link streams or recognises: what a lamp could show. */
 int bw_app_streams(const bw_app *app);

@@ -25,6 +25,7 @@ typedef enum bw_frame_type {
     BW_FRAME_COUNTERS = 0x07,
     BW_FRAME_FAULT = 0x08,
     BW_FRAME_UPDATE = 0x09,
+    BW_FRAME_RATE = 0x0A,
     BW_COMMAND_INFO = 0x41,
     BW_COMMAND_STREAM = 0x42,
     BW_COMMAND_RECOGNISE = 0x43,
@@ -42,11 +43,13 @@ typedef enum bw_frame_type {
 
 /* Bodies, in order of their bytes; every command but UPDATE_CHUNK is answered by STATUS, after the frame it asks for.
  *
- * INFO      format u8 = 2, image ABI u8, board u8, firmware u8[3], channels u8, labels u8, sensor rate u32 mHz,
+ * INFO      format u8 = 3, image ABI u8, board u8, firmware u8[3], channels u8, labels u8, sensor rate u32 mHz,
  *           model rate u32 mHz, window u16, hop u16, accel scale u32, gyro scale u32, digest u8[8], lost samples u32,
  *           dropped frames u32; since format 2: active u8 (slot, BW_BUILT_IN; 0xFE: no model), slot states u8[2],
- *           flags u8 (BW_INFO_...), room of a slot u32 (0: no slots), arena size u32, arena used by the model u32;
- *           then the labels: length u8 and ASCII. Sent unasked on both links when the model has changed.
+ *           flags u8 (BW_INFO_PHYSICAL, BW_INFO_MAY_UPDATE), room of a slot u32 (0: no slots), arena size u32, arena
+ *           used by the model u32; since format 3: model u8 (BW_INFO_MODEL_...), sensor rate as measured u32
+ *           mHz (0: not yet), the same as recognised u32 mHz (0: nobody recognises); then the labels: length u8 and
+ *           ASCII. Sent unasked on both links when the model has changed.
  * SAMPLES   first u32, channels u8, count u8, count times: time since the sample before u16 us, channels i16
  * EVENT     sample u32, label u8, score u8
  * SCORES    sample u32, count u8, scores i8
@@ -57,6 +60,9 @@ typedef enum bw_frame_type {
  *           through u32; 0: unmeasured. Readers take longer and shorter ones.
  * FAULT     bw_fault u8, text
  * UPDATE    bw_status u8 of the last chunk, active u8, received u32, size u32 (0: no update), digest u8[8]
+ * RATE      sample u32, rate u32 mHz: with this sample recognition starts afresh, and takes the sensor's samples for
+ *           ones of this rate. To the links that recognise. Where indices are missing it starts afresh too, at the same
+ *           rate and without a frame. Who replays the samples so gets the board's scores and events
  *
  * INFO, SELF_TEST, COUNTERS, UPDATE_FINISH, UPDATE_ABORT, ROLLBACK, ALLOW_UPDATE, BOOTLOADER   empty
  * STREAM, RECOGNISE   on u8
