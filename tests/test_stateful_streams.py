@@ -21,6 +21,7 @@ from bitwave.recordings.streams import Stream, load_streams, training_takes
 from bitwave.simulator.stream import asleep
 from bitwave.simulator.stream import stretches as awakenings
 from bitwave.synth.wrist import Interval
+from bitwave_train import streaming_study as study
 from bitwave_train.chains import Stretch
 from bitwave_train.gate import GateDefaults
 from bitwave_train.options import read_options
@@ -334,3 +335,15 @@ def test_from_training_to_events_on_every_engine(
     assert first.events and (first.slept > 0) == bool(gate)
     for other in others:
         assert other.events == first.events and other.slept == first.slept
+
+
+def test_the_study_measures_a_variant_and_writes_its_lines(tmp_path: Path) -> None:
+    need("tensorflow", "unicorn", "ziglang")
+    learn, choose, report = (study.worn((people, 10, 4)) for people in (range(1, 3), range(21, 23), range(41, 42)))
+    row = study.measure("stateful, convolution", {**study.CARRIED, "epochs": 1}, learn, choose, report, tmp_path)
+    gestures = sum(s.label not in ("idle", "unknown") for one in report for s in one.segments)
+    assert row.lanes == 1 and row.cycles > 1000 and 0 < row.asleep < 1 and row.arena_bytes > 100
+    assert row.usual.total.gestures == row.chosen.total.gestures == row.gated.total.gestures == gestures
+    lines = study.table([row]).splitlines()
+    assert len(lines) == 5 and lines[2].startswith("| stateful, convolution | as quantized | ")
+    assert len({line.count("|") for line in lines}) == 1
