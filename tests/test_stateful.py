@@ -17,9 +17,10 @@ from bitwave.tflite import build as tflite_build
 from bitwave_train import train
 from bitwave_train.chains import Chains, mark
 from bitwave_train.evaluate import evaluate
+from bitwave_train.gate import GateDefaults
 from bitwave_train.options import read_options
 from bitwave_train.settings import Augmentation, RunConfig, Settings, Split
-from bitwave_train.tflite_writer import GateDefaults, write_run
+from bitwave_train.tflite_writer import write_run
 from support import need
 
 STATEFUL = Settings(

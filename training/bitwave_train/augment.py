@@ -16,7 +16,7 @@ DPS_PER_G = 250.0  # what weighs an angular rate against 1 g, as in `bitwave.rec
 
 
 def augment(
-    windows: npt.NDArray[np.int16],
+    windows: npt.NDArray[np.int16] | FloatArray,
     movable: npt.NDArray[np.bool_],
     channels: tuple[str, ...],
     options: Augmentation,

@@ -66,10 +66,11 @@ class CarryingLstm(BlockLstm):  # type: ignore[misc, unused-ignore]
         hidden.assign(states[:, -1])
         return states
 
-    def forget(self) -> None:
-        """Starts from zero again."""
+    def forget(self, which: Any = True) -> None:
+        """Starts from zero again: every row, or those that (n,) bool says."""
+        kept = 1.0 - tf.cast(tf.reshape(which, (-1, 1)), tf.float32)
         for state in self.carried:
-            state.assign(tf.zeros_like(state))
+            state.assign(state * kept)
 
 
 def _reordered(weights: tf.Tensor) -> tf.Tensor:

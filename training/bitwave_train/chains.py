@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
+from typing import Any, NamedTuple
 
 import numpy as np
 import numpy.typing as npt
@@ -12,7 +13,7 @@ from bitwave.recordings.recording import Recording
 from bitwave.recordings.windowing import BACKGROUND, movement_start
 
 from .augment import augment
-from .settings import Augmentation, RunConfig
+from .settings import Augmentation, RunConfig, Settings
 
 FloatArray = npt.NDArray[np.float32]
 TAKES_PER_ROW = 8  # at least: a row that is one take long teaches nothing about what comes after
@@ -34,6 +35,40 @@ class Marked:
     samples: npt.NDArray[np.int16]
     target: int
     weights: FloatArray
+
+
+class Stretch(NamedTuple):
+    """What all rows hear between two steps of the optimizer.
+
+    Attributes:
+        samples: (rows, unroll + overlap, channels) float32 counts.
+        targets: (rows, steps) int32, per step of the LSTM, of the newest sample under it.
+        weights: (rows, steps) likewise.
+        fresh: (rows,) bool, whether a row begins anew.
+    """
+
+    samples: FloatArray
+    targets: npt.NDArray[np.int32]
+    weights: FloatArray
+    fresh: npt.NDArray[np.bool_]
+
+
+def unrolled(settings: Settings) -> int:
+    """Samples from one stretch to the next: whole steps."""
+    return -(-settings.unroll // settings.stride) * settings.stride
+
+
+def newest_samples(settings: Settings) -> npt.NDArray[np.intp]:
+    """(steps,) index in a stretch of the newest sample under each step of the LSTM."""
+    steps = np.arange(unrolled(settings) // settings.stride)
+    return settings.overlap + settings.stride - 1 + settings.stride * steps
+
+
+def class_factors(totals: npt.NDArray[Any], length: int, power: float) -> FloatArray:
+    """(classes,) factors of weights whose sums are `totals`; over `length` samples, weights have the mean 1."""
+    factors = (1.0 / np.maximum(totals, 1e-9)) ** power * (totals > 0)
+    found: FloatArray = (factors * length / max(float(factors @ totals), 1e-9)).astype(np.float32)
+    return found
 
 
 def mark(take: Recording, config: RunConfig) -> Marked:
@@ -65,19 +100,11 @@ class Chains:
         totals = np.bincount(
             [take.target for take in self.takes], [float(take.weights.sum()) for take in self.takes], len(config.labels)
         )
-        factors = (1.0 / np.maximum(totals, 1e-9)) ** config.settings.class_weight * (totals > 0)
         length = sum(len(take.samples) for take in self.takes)
-        self.class_weights: FloatArray = (factors * length / max(float(factors @ totals), 1e-9)).astype(np.float32)
+        self.class_weights = class_factors(totals, length, config.settings.class_weight)
 
-    def stretches(
-        self, random: np.random.Generator, augmentation: Augmentation
-    ) -> Iterator[tuple[FloatArray, npt.NDArray[np.int32], FloatArray]]:
-        """An epoch: successive stretches of all rows.
-
-        Yields:
-            (rows, unroll + overlap, channels) counts; and per step of the LSTM, (rows, steps), target and weight, those
-            of the newest sample under it.
-        """
+    def stretches(self, random: np.random.Generator, augmentation: Augmentation) -> Iterator[Stretch]:
+        """An epoch: successive stretches of all rows."""
         settings = self._config.settings
         changed = self._changed(random, augmentation)
         parts: list[list[int]] = [[] for _ in range(self.rows)]
@@ -86,7 +113,7 @@ class Chains:
             shortest = int(np.argmin(lengths))
             parts[shortest].append(int(index))
             lengths[shortest] += len(changed[index])
-        unroll = -(-settings.unroll // settings.stride) * settings.stride
+        unroll = unrolled(settings)
         count = int((lengths.max() - settings.overlap - 1) // unroll)
         samples, targets, weights = [], [], []
         for row in parts:
@@ -99,12 +126,13 @@ class Chains:
             weights.append(
                 np.concatenate([take.weights * self.class_weights[take.target] for take in marked]).astype(np.float32)
             )
-        newest = settings.overlap + settings.stride - 1 + settings.stride * np.arange(unroll // settings.stride)
+        newest = newest_samples(settings)
         for first in range(0, count * unroll, unroll):
-            yield (
+            yield Stretch(
                 np.stack([row[first : first + unroll + settings.overlap] for row in samples]),
                 np.stack([row[first + newest] for row in targets]),
                 np.stack([row[first + newest] for row in weights]),
+                np.full(self.rows, first == 0),
             )
 
     def _changed(self, random: np.random.Generator, augmentation: Augmentation) -> list[FloatArray]:

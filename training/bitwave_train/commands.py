@@ -35,16 +35,19 @@ def quantize(
     hold: Annotated[int | None, typer.Option(min=1, max=255, help="Decision: windows that must agree.")] = None,
     smoothing: Annotated[int | None, typer.Option(min=0, max=7, help="Decision: averaging, 0 is none.")] = None,
     refractory: Annotated[float | None, typer.Option(min=0, help="Decision: pause after an event, windows.")] = None,
-    gate: Annotated[float | None, typer.Option(min=0, help="Sleep after so many seconds at rest.")] = None,
+    gate: Annotated[
+        float | None, typer.Option(min=0, help="Sleep after so many seconds at rest; default: as trained.")
+    ] = None,
     gate_accel: Annotated[float, typer.Option(min=0, help="Gate: rest is within so many g.")] = 0.1,
     gate_gyro: Annotated[float, typer.Option(min=0, help="Gate: and within so many degrees per second.")] = 12.0,
     gate_preroll: Annotated[float, typer.Option(min=0, help="Gate: seconds of rest before a movement.")] = 1.0,
 ) -> None:
     """Write model.tflite beside every Keras model of a run: int8, calibrated on its training recordings."""
     from .backend import prepare
+    from .gate import GateDefaults
     from .quantize import options
     from .runs import open_run
-    from .tflite_writer import DecisionDefaults, GateDefaults, write_run
+    from .tflite_writer import DecisionDefaults, write_run
 
     chosen = options(activations, percentile, weights)
     usual = DecisionDefaults()
@@ -169,5 +172,5 @@ def _dataset(config: RunConfig, data: Path | None) -> Dataset:
     from bitwave.recordings.streams import load_streams, training_takes
 
     if config.streams:
-        return training_takes(load_streams(data or Path(config.dataset)), config.window, config.hop)
+        return training_takes(load_streams(data or Path(config.dataset)), config.view, config.hop)
     return dataset.load(data or Path(config.dataset), config.damaged)

@@ -77,6 +77,8 @@ class Settings(Frozen):
         step_share: share of the loss that answers before the last step have; see `model.step_weights`.
         streaming: lanes, or stateful: states that are carried on from hop to hop; see `bitwave.model.metadata`.
         unroll: with stateful, samples that a gradient goes back through; states are carried on from stretch to stretch.
+        gate: with stateful on continuous recordings: seconds at rest after which the network sleeps and its states are
+            reset, in training and when it is quantized; 0: it never sleeps.
         augmentation: see there.
         seed: of weights, order, dropout, augmentation and splits.
     """
@@ -104,11 +106,14 @@ class Settings(Frozen):
     step_share: Annotated[float, Field(ge=0, le=1)] = 0.5
     streaming: Literal["lanes", "stateful"] = "lanes"
     unroll: Annotated[int, Field(ge=8, le=4096)] = 120
+    gate: Annotated[float, Field(ge=0)] = 0.0
     augmentation: Augmentation = Augmentation()
     seed: Annotated[int, Field(ge=0, lt=1 << 32)] = 0
 
     @model_validator(mode="after")
     def _can_be_stateful(self) -> Settings:
+        if not self.is_stateful and self.gate:
+            raise ValueError("lanes forget of themselves, and are trained without a gate: give it to bitwave quantize")
         if not self.is_stateful:
             return self
         if self.pool != "last":
@@ -152,7 +157,8 @@ class RunConfig(Frozen):
 
     Attributes:
         heard: of a stateful model, whose window is no longer than its hop: samples that calibrate and evaluate it.
-        streams: whether the takes are cut from continuous recordings, as `bitwave.recordings.streams` says.
+        streams: whether the takes are cut from continuous recordings, as `bitwave.recordings.streams` says; a stateful
+            model is trained on what lies between them too.
         seeds: how often what is held out is trained: with the seed of the settings, the next one, and so on.
     """
 

@@ -13,20 +13,21 @@ from bitwave.core import HostCore
 from bitwave.errors import ModelError, UsageError
 from bitwave.files import write_whole
 from bitwave.model import image
-from bitwave.model.metadata import Decision, Gate, Metadata
-from bitwave.model.quantmodel import QuantModel
+from bitwave.model.metadata import Decision, Metadata
+from bitwave.model.quantmodel import Int16Array, QuantModel
 from bitwave.recordings.dataset import Dataset
 from bitwave.recordings.recording import Recording
+from bitwave.recordings.streams import StreamTakes
 from bitwave.recordings.windowing import BACKGROUND, Windows, windows
 from bitwave.tflite import build as tflite_build
 
 from .floatmodel import FloatModel
+from .gate import GateDefaults
 from .keras_reader import load
+from .passages import long_windows
 from .quantize import Options, front_end, quantize
 from .runs import History, Run
 from .settings import RunConfig
-
-NEVER = 65535  # counts that no two samples are apart, or the most samples that a gate counts
 
 
 @dataclass(frozen=True)
@@ -56,31 +57,6 @@ class DecisionDefaults:
             hold=self.hold,
             refractory=min(round(self.refractory * window), 65535),
             fires=tuple(label not in BACKGROUND for label in labels),
-        )
-
-
-@dataclass(frozen=True)
-class GateDefaults:
-    """A motion gate in physical units; see `bitwave.model.metadata` for its rule.
-
-    Attributes:
-        still_s: at rest before the network sleeps; a window at least.
-        preroll_s: of the rest that the first window behind a sleep begins with; shorter than a window.
-        accel_g, gyro_dps: what a resting sensor stays within; a channel of another kind never moves.
-    """
-
-    still_s: float
-    preroll_s: float = 1.0
-    accel_g: float = 0.1
-    gyro_dps: float = 12.0
-
-    def gate(self, config: RunConfig) -> Gate:
-        """In counts and samples."""
-        units = {"a": self.accel_g * config.counts.accel_lsb_per_g, "g": self.gyro_dps * config.counts.gyro_lsb_per_dps}
-        return Gate(
-            thresholds=tuple(min(round(units.get(name[0], NEVER)), NEVER) for name in config.channels),
-            still=min(max(config.window, round(self.still_s * config.rate_hz)), NEVER),
-            preroll=min(config.window - 1, round(self.preroll_s * config.rate_hz)),
         )
 
 
@@ -127,7 +103,7 @@ def write_run(
         defaults: of the decision.
         qat_epochs: of quantization-aware training; 0 is post-training quantization alone. What that gave stays beside
             the model, so that both can be compared, and stays the model where training on made it no better.
-        gate: that lets the network sleep; none where None.
+        gate: that lets the network sleep; where None the one that it was trained with, if any.
         resume: keep the models that are quantized already, with or without such training as is asked for.
 
     Raises:
@@ -137,6 +113,8 @@ def write_run(
     """
     run.check_dataset(dataset)
     config = run.config
+    if gate is None and config.settings.gate:
+        gate = GateDefaults(config.settings.gate)
     for part in run.parts():
         history = part.history()
         if resume and part.tflite.exists() and part.post_training.exists() == bool(qat_epochs):
@@ -145,7 +123,7 @@ def write_run(
         takes = [take for take in dataset.recordings if take.name in known]
         seen = windows(takes, config.labels, config.view, config.hop)
         source = load(part.keras)
-        quantized = quantize(source, seen.samples, options)
+        quantized = quantize(source, _observed(dataset, known, seen, config), options)
         before = None
         if qat_epochs and config.settings.is_stateful:
             raise UsageError("a stateful model is quantized without --qat: that trains on windows, each from a reset")
@@ -159,6 +137,14 @@ def write_run(
             write(part.post_training, with_metadata(before, source, config, defaults, gate))
         write(part.tflite, with_metadata(quantized, source, config, defaults, gate))
         yield part.tflite
+
+
+def _observed(dataset: Dataset, known: set[str], seen: Windows, config: RunConfig) -> Int16Array:
+    """What the ranges are observed on; states that are carried on may grow beyond what a window shows."""
+    if isinstance(dataset, StreamTakes) and config.settings.is_stateful:
+        streams = [dataset.streams[index] for index in sorted({dataset.places[name][0] for name in known})]
+        return long_windows(streams, config)
+    return seen.samples
 
 
 def _trained_on(

@@ -8,7 +8,7 @@ from __future__ import annotations
 import tempfile
 from collections.abc import Callable, Sequence
 from pathlib import Path
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING, Any, cast
 
 import numpy as np
 
@@ -17,6 +17,7 @@ from bitwave.files import write_whole
 from bitwave.recordings.dataset import Damaged, Dataset, check_split, folds, hold_out
 from bitwave.recordings.dataset import Split as Indices
 from bitwave.recordings.recording import Recording
+from bitwave.recordings.streams import StreamTakes
 from bitwave.recordings.windowing import windows
 
 from .runs import Epoch, History, Part, Run, as_json, create
@@ -72,7 +73,7 @@ def plan(
         if all(np.ptp(take.samples[:, index]) == 0 for take in dataset.recordings):
             raise RecordingError(f"{folder}: channel {channel} never changes within a take: a dead sensor?")
     if settings.is_stateful:
-        window, hop = _stateful_window(dataset.rate_hz, settings, window, hop)
+        window, hop = stateful_window(dataset.rate_hz, settings, window, hop)
     usual = int(np.median([len(take.samples) for take in dataset.recordings]))
     seen = max(1, min(round(DEFAULT_SECONDS * dataset.rate_hz), usual))
     window = window or seen
@@ -105,7 +106,7 @@ def plan(
     return config
 
 
-def _stateful_window(rate_hz: float, settings: Settings, window: int | None, hop: int | None) -> tuple[int, int]:
+def stateful_window(rate_hz: float, settings: Settings, window: int | None, hop: int | None) -> tuple[int, int]:
     """Window and hop: what one goes on where the other ended; raises `UsageError` where that cannot be."""
     stride, overlap = settings.stride, settings.overlap
     hop = hop or stride * max(1, round(STATEFUL_HOP_S * rate_hz / stride))
@@ -220,7 +221,19 @@ def train_part(
     seed = config.settings.seed
     name = f"{indices.name}, seed {seed}" if config.seeds > 1 else indices.name
     takes, validation = validation_cut(dataset.select(indices.train), config)
-    epochs, best, network = trainer.fit(takes, validation, lambda epoch: report and report(name, epoch), seed)
+
+    def hear(epoch: Epoch) -> None:
+        if report is not None:
+            report(name, epoch)
+
+    if config.settings.is_stateful and isinstance(dataset, StreamTakes):
+        from . import passages
+
+        cut = passages.cut(dataset, dataset.select(indices.train), config)
+        takes, validation = cut.takes, cut.validation_takes
+        epochs, best, network = cast("StatefulTrainer", trainer).fit(cut.passages, cut.validation, hear, seed)
+    else:
+        epochs, best, network = trainer.fit(takes, validation, hear, seed)
     history = History(
         name=name,
         seed=seed,

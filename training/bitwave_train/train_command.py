@@ -41,6 +41,9 @@ def train(
     step_share: Annotated[float | None, typer.Option(help="Share of the loss that earlier steps have.")] = None,
     streaming: Annotated[str | None, typer.Option(help="lanes, or stateful: states are carried on.")] = None,
     unroll: Annotated[int | None, typer.Option(help="With stateful: samples that a gradient goes back.")] = None,
+    gate: Annotated[
+        float | None, typer.Option(help="With stateful and --streams: sleeps after seconds at rest.")
+    ] = None,
     augment: Annotated[bool, typer.Option(help="Change windows at random; 0 switches one change off.")] = True,
     rotation: Annotated[float | None, typer.Option(help="Augmentation: sensor frame, degrees.")] = None,
     amplitude: Annotated[float | None, typer.Option(help="Augmentation: amplitude, relative.")] = None,
@@ -98,6 +101,7 @@ def train(
             "step_share": step_share,
             "streaming": streaming,
             "unroll": unroll,
+            "gate": gate,
             "damaged": damaged,
             "streams": streams,
             "seed": seed,

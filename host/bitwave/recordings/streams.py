@@ -14,7 +14,7 @@ The beginning of a gesture is thus a movement like any other until most of it is
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Iterator, Sequence
+from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 
@@ -42,6 +42,19 @@ class Stream:
 
     recording: Recording
     segments: tuple[Interval, ...]
+
+
+@dataclass(frozen=True, eq=False)
+class StreamTakes(Dataset):
+    """Takes that were cut from streams, and what they were cut from.
+
+    Attributes:
+        streams: all of them, those that gave no take too.
+        places: by the name of a take, the index of its stream and its first row there.
+    """
+
+    streams: tuple[Stream, ...]
+    places: Mapping[str, tuple[int, int]]
 
 
 def load_streams(folder: Path) -> list[Stream]:
@@ -105,7 +118,7 @@ def window_labels(
     return labels, called
 
 
-def training_takes(streams: Iterable[Stream], window: int, hop: int) -> Dataset:
+def training_takes(streams: Sequence[Stream], window: int, hop: int) -> StreamTakes:
     """Takes for training: every window of a gesture's take is one of it, as are those of background takes.
 
     A gesture gives `TURNS` takes, whose windows end early, about the gesture's end, and late; background gives takes of
@@ -115,8 +128,9 @@ def training_takes(streams: Iterable[Stream], window: int, hop: int) -> Dataset:
         RecordingError: nothing is left, or recordings that do not go together.
     """
     takes: list[Recording] = []
+    places: dict[str, tuple[int, int]] = {}
     counts: dict[tuple[str, str, str], int] = {}
-    for stream in streams:
+    for index, stream in enumerate(streams):
         for label, start, end in _pieces(stream, window, hop):
             of = stream.recording
             if any(start <= gap.after < end - 1 for gap in of.gaps):
@@ -124,9 +138,10 @@ def training_takes(streams: Iterable[Stream], window: int, hop: int) -> Dataset:
             key = (label, of.participant, of.session)
             counts[key] = counts.get(key, 0) + 1
             takes.append(piece(of, label, counts[key], start, end))
+            places[takes[-1].name] = index, start
     if not takes:
         raise RecordingError(f"no stream holds a window of {window} samples: take a shorter one")
-    return from_recordings(takes)
+    return StreamTakes(from_recordings(takes).recordings, tuple(streams), places)
 
 
 def _pieces(stream: Stream, window: int, hop: int) -> Iterator[tuple[str, int, int]]:
