@@ -182,3 +182,25 @@ def test_the_figures_are_those_of_the_score() -> None:
     trace = Tracer(network()).trace(recorded())
     of = trace.stream.recording
     assert trace.score() == score(trace.stream.segments, trace.events, len(of.samples), of.rate_hz, "p01")
+
+
+def test_a_recording_without_a_sample_has_a_trace_without_a_window() -> None:
+    model, stream = network(), recorded(gap=False)
+    assert model.metadata is not None
+    recording = stream.recording
+    nothing = dataclasses.replace(recording, time_us=recording.time_us[:0], samples=recording.samples[:0])
+    trace = Tracer(model).trace(Stream(nothing, ()))
+    assert trace.scores.shape == (0, len(model.metadata.labels)) and not trace.events
+    assert trace.score().total.events == 0
+
+
+def test_time_is_that_of_the_clock_of_the_board() -> None:
+    model, stream = network(), recorded(gap=False)
+    rows = len(stream.recording.samples)
+    slower = dataclasses.replace(stream.recording, time_us=even_times(rows, 100.0))
+    trace = Tracer(model).trace(Stream(slower, stream.segments))
+    alike = dataclasses.replace(slower, rate_hz=100.0)
+    expected = score(stream.segments, trace.events, rows, 100.0)
+    assert trace.score().total == expected.total
+    assert Search([trace], (True, True, False, False)).background_s == expected.total.background_s
+    assert Tracer(model).trace(Stream(alike, stream.segments)).score().total == expected.total

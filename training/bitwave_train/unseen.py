@@ -11,7 +11,7 @@ from bitwave import tflite
 from bitwave.errors import UsageError
 from bitwave.model.metadata import is_resampled
 from bitwave.recognition.event_score import Score
-from bitwave.recognition.events import rate_of
+from bitwave.recognition.events import rates_of, told_rates
 from bitwave.recognition.traces import Trace, Tracer
 from bitwave.recordings.recording import split_name
 from bitwave.recordings.streams import Stream, load_streams
@@ -64,11 +64,11 @@ def hear_model(path: Path, streams: Sequence[Stream]) -> Heard:
     tracer = Tracer(tflite.read_model(path))
     traces = tuple(tracer.trace(stream) for stream in streams)
     model_rate = tracer.metadata.rate_hz
-    rates = Counter(rate_of(stream.recording) for stream in streams)
+    rates = Counter(rates_of(stream.recording) for stream in streams)
     notes = tuple(
-        f"{count} recordings of {rate:g} Hz are resampled to the model's {model_rate:g} Hz"
-        for rate, count in sorted(rates.items())
-        if is_resampled(rate, model_rate)
+        f"{count} recordings of {told_rates(between)} Hz are resampled to the model's {model_rate:g} Hz"
+        for between, count in sorted(rates.items())
+        if any(is_resampled(rate, model_rate) for rate in between)
     )
     return Heard(path, 0, traces, notes)
 

@@ -41,7 +41,7 @@ def replay(
     others = engine or (list(events.ENGINES[1:]) if prove else [])
     host = events.opened("host", quantized)
     told = [events.replay(host, take, metadata) for take in takes]
-    resampled = [one for one in told if is_resampled(one.rate_hz, metadata.rate_hz)]
+    resampled = [one for one in told if any(is_resampled(rate, metadata.rate_hz) for rate in one.rates)]
     absent: dict[str, str] = {}
     differences: dict[str, Difference | None] = {}
     for name in others:
@@ -61,7 +61,8 @@ def replay(
         _show(told, metadata.labels, differences, absent)
     for one in resampled:
         typer.echo(
-            f"{one.recording.name}: samples of {one.rate_hz:g} Hz are resampled to the model's {metadata.rate_hz:g} Hz",
+            f"{one.recording.name}: samples of {events.told_rates(one.rates)} Hz are resampled to the model's "
+            f"{metadata.rate_hz:g} Hz",
             err=True,
         )
     wrong = [difference for difference in differences.values() if difference is not None]
@@ -85,7 +86,7 @@ def _json(told: list[Replayed], labels: tuple[str, ...]) -> list[dict[str, objec
     return [
         {
             "recording": one.recording.name,
-            "seconds": round(one.recording.duration_s, 3),
+            "seconds": round(one.duration_s, 3),
             "rate_hz": one.rate_hz,
             "slept": one.slept,
             "events": [
@@ -112,7 +113,7 @@ def _show(
             seconds = (int(one.recording.time_us[event.sample]) - start) / 1e6
             where = f"{one.recording.name}  row {event.sample:6d}  {seconds:9.2f} s"
             console.print(Text.assemble(where, (f"  {labels[event.label]}", "bold green"), f"  {event.score}"))
-    duration = sum(one.recording.duration_s for one in told)
+    duration = sum(one.duration_s for one in told)
     elapsed = sum(one.elapsed_s for one in told)
     count = sum(len(one.events) for one in told)
     samples = sum(len(one.recording.samples) for one in told)

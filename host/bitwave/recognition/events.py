@@ -1,7 +1,8 @@
 """Events of whole recordings, by every implementation that must agree.
 
 A recording is recognised in stretches: behind a gap everything starts afresh, as in `bitwave.recognition.live`,
-for a window across a gap is none. Events are placed at rows of the recording, whatever was lost before them.
+for a window across a gap is none. So it does where the clock of the board says that the samples come at another rate
+from there on. Events are placed at rows of the recording, whatever was lost before them.
 """
 
 from __future__ import annotations
@@ -22,6 +23,7 @@ from ..simulator.stream import Event
 ENGINES = ("host", "simulator", "m4-clang", "m4-gcc")
 
 RATE_TOLERANCE = 0.02  # a model hears gestures at another speed beyond this
+WATCH_S = 2.0  # of a recording's clock: how often a drift is looked for
 
 
 @dataclass(frozen=True)
@@ -36,6 +38,21 @@ class Heard:
 Recogniser = Callable[[Int16Array, float], Heard]
 
 
+@dataclass(frozen=True, eq=False)
+class Stretch:
+    """Part of a recording without a gap and at one rate.
+
+    Attributes:
+        first: its first row in the recording.
+        samples: (n, channels) int16 counts.
+        rate_hz: of its samples.
+    """
+
+    first: int
+    samples: Int16Array
+    rate_hz: float
+
+
 @dataclass(frozen=True)
 class Replayed:
     """What one implementation said about one recording.
@@ -44,7 +61,8 @@ class Replayed:
         events: their samples are rows of the recording.
         elapsed_s: of the processor, whatever else the machine does.
         slept: how many samples found the network asleep.
-        rate_hz: of the samples, as they were recognised.
+        rate_hz: of the samples, all together.
+        rates: lowest and highest rate in Hz at which parts of it were recognised.
     """
 
     recording: Recording
@@ -52,6 +70,12 @@ class Replayed:
     elapsed_s: float
     slept: int = 0
     rate_hz: float = 0.0
+    rates: tuple[float, float] = (0.0, 0.0)
+
+    @property
+    def duration_s(self) -> float:
+        """Seconds of the recording by the rate that it was recognised at, lost samples included."""
+        return self.recording.duration_s * self.recording.rate_hz / self.rate_hz
 
 
 @dataclass(frozen=True)
@@ -133,40 +157,75 @@ def check_fits(recording: Recording, metadata: Metadata) -> None:
             f"{recording.name} has {recording.counts.accel_lsb_per_g:g} counts per g, the model was trained with "
             f"{metadata.counts.accel_lsb_per_g:g}: import it again in that scale"
         )
-    rate_hz = rate_of(recording)
-    if abs(rate_hz / metadata.rate_hz - 1) > 0.5:
-        raise ModelError(
-            f"{recording.name} has {rate_hz:g} samples per second, the model was trained with {metadata.rate_hz:g}: "
-            "more than half off, no resampling brings back what was not measured"
-        )
+    for rate_hz in rates_of(recording):
+        if abs(rate_hz / metadata.rate_hz - 1) > 0.5:
+            raise ModelError(
+                f"{recording.name} has {rate_hz:g} samples per second, the model was trained with "
+                f"{metadata.rate_hz:g}: more than half off, no resampling brings back what was not measured"
+            )
 
 
 def replay(recogniser: Recogniser, recording: Recording, metadata: Metadata) -> Replayed:
     """Recognises a recording; raises what `check_fits` does."""
     check_fits(recording, metadata)
-    rate_hz = rate_of(recording)
     begun = time.process_time()
-    heard = [(first, recogniser(samples, rate_hz)) for first, samples in stretches(recording)]
+    heard = [(part.first, recogniser(part.samples, part.rate_hz)) for part in stretches(recording)]
     elapsed = time.process_time() - begun
     events = [Event(event.sample + first, event.label, event.score) for first, part in heard for event in part.events]
-    return Replayed(recording, tuple(events), elapsed, sum(part.slept for _, part in heard), rate_hz)
+    slept = sum(part.slept for _, part in heard)
+    return Replayed(recording, tuple(events), elapsed, slept, rate_of(recording), rates_of(recording))
 
 
 def rate_of(recording: Recording) -> float:
     """Samples per second: as the session says, or as the clock of the board says where that is clearly another."""
     measured = round(measured_rate(recording.time_us, recording.gaps), 3)
-    is_other = measured and abs(measured / recording.rate_hz - 1) > RATE_TOLERANCE
-    return measured if is_other else recording.rate_hz
+    return recording.rate_hz if not measured or _is_near(measured, recording.rate_hz) else measured
 
 
-def stretches(recording: Recording) -> Iterator[tuple[int, npt.NDArray[np.int16]]]:
-    """First row and (n, channels) samples of each stretch without a gap."""
-    first = 0
-    for gap in recording.gaps:
-        yield first, recording.samples[first : gap.after + 1]
-        first = gap.after + 1
-    if first < len(recording.samples):
-        yield first, recording.samples[first:]
+def rates_of(recording: Recording) -> tuple[float, float]:
+    """The lowest and the highest rate of a recording's stretches; twice the same where the clock runs evenly."""
+    rates = [part.rate_hz for part in stretches(recording)] or [rate_of(recording)]
+    return min(rates), max(rates)
+
+
+def told_rates(rates: tuple[float, float]) -> str:
+    """``119`` or ``98.4 to 119``."""
+    low, high = rates
+    return f"{low:g}" if low == high else f"{low:g} to {high:g}"
+
+
+def stretches(recording: Recording) -> Iterator[Stretch]:
+    """Parts without a gap, divided where the rate leaves `RATE_TOLERANCE`, in order."""
+    rate_hz = rate_of(recording)
+    edges = [0, *(gap.after + 1 for gap in recording.gaps), len(recording.samples)]
+    for first, end in zip(edges, edges[1:], strict=False):
+        if first < end:
+            for start, last, rate in _steady(recording.time_us[first:end], rate_hz):
+                yield Stretch(first + start, recording.samples[first + start : first + last], rate)
+
+
+def _steady(time_us: npt.NDArray[np.int64], rate_hz: float) -> list[tuple[int, int, float]]:
+    """First row, end and rate of each part of one rate; the whole at `rate_hz` where that is right all along."""
+    step = max(2, round(WATCH_S * rate_hz))
+    edges = [*range(0, len(time_us) - step // 2, step), len(time_us)]
+    rates = [measured_rate(time_us[at : end + 1]) for at, end in zip(edges, edges[1:], strict=False)]
+    if all(_is_near(rate, rate_hz) for rate in rates if rate):
+        return [(0, len(time_us), rate_hz)]
+    starts = [0]
+    now = rates[0]
+    for at, rate in zip(edges[1:-1], rates[1:], strict=True):
+        if not _is_near(rate, now):
+            starts.append(at)
+            now = rate
+    ends = [*starts[1:], len(time_us)]
+    return [
+        (at, end, round(measured_rate(time_us[at : min(end + 1, len(time_us))]), 3))
+        for at, end in zip(starts, ends, strict=True)
+    ]
+
+
+def _is_near(rate_hz: float, other_hz: float) -> bool:
+    return abs(rate_hz / other_hz - 1) <= RATE_TOLERANCE
 
 
 def compare(engine: str, wanted: Iterable[Replayed], found: Iterable[Replayed]) -> Difference | None:
