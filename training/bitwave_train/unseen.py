@@ -8,13 +8,14 @@ from dataclasses import dataclass, replace
 from pathlib import Path
 
 from bitwave import tflite
-from bitwave.errors import UsageError
-from bitwave.model.metadata import is_resampled
+from bitwave.errors import RecordingError, UsageError
+from bitwave.model.metadata import Metadata, is_resampled
 from bitwave.recognition.event_score import Score
 from bitwave.recognition.events import rates_of, told_rates
 from bitwave.recognition.traces import Trace, Tracer
 from bitwave.recordings.recording import split_name
 from bitwave.recordings.streams import Stream, load_streams
+from bitwave.recordings.windowing import BACKGROUND
 
 from .runs import Part, Run, open_run
 
@@ -60,8 +61,15 @@ def hear(path: Path, streams: Path | None) -> list[Heard]:
 
 
 def hear_model(path: Path, streams: Sequence[Stream]) -> Heard:
-    """All streams by one model; whether it saw these people is for the caller to know."""
+    """All streams by one model; whether it saw these people is for the caller to know.
+
+    Raises:
+        RecordingError: a stream has gestures that the model does not know, or does not fit it.
+        ModelError: the model cannot be used.
+    """
     tracer = Tracer(tflite.read_model(path))
+    for stream in streams:
+        _check_names(stream, tracer.metadata)
     traces = tuple(tracer.trace(stream) for stream in streams)
     model_rate = tracer.metadata.rate_hz
     rates = Counter(rates_of(stream.recording) for stream in streams)
@@ -71,6 +79,17 @@ def hear_model(path: Path, streams: Sequence[Stream]) -> Heard:
         if any(is_resampled(rate, model_rate) for rate in between)
     )
     return Heard(path, 0, traces, notes)
+
+
+def _check_names(stream: Stream, metadata: Metadata) -> None:
+    """A misspelt gesture would be missed for ever, and its events be wrong."""
+    gestures = {segment.label for segment in stream.segments} - BACKGROUND
+    if strange := sorted(gestures - set(metadata.labels)):
+        known = [label for label, fires in zip(metadata.labels, metadata.decision.fires, strict=True) if fires]
+        raise RecordingError(
+            f"{stream.recording.name} has segments named {', '.join(strange)}, which the model does not know: it knows "
+            f"{', '.join(known)}; correct the segments' CSV, or name other movements unknown"
+        )
 
 
 def hear_run(run: Run, streams: Sequence[Stream]) -> list[Heard]:
