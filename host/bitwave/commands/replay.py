@@ -28,6 +28,8 @@ def replay(
     """Turn recordings into the events that the board would give, at the same sample."""
     import json
 
+    from rich.progress import track
+
     from .. import tflite
     from ..errors import MissingPackage, ModelError, ParityMismatch
     from ..model.metadata import is_resampled
@@ -40,7 +42,14 @@ def replay(
     takes = [take for path in recordings for take in _read(path)]
     others = engine or (list(events.ENGINES[1:]) if prove else [])
     host = events.opened("host", quantized)
-    told = [events.replay(host, take, metadata) for take in takes]
+    notes = Console(stderr=True)
+
+    def by(recogniser: events.Recogniser, name: str) -> list[Replayed]:
+        """All takes; an emulator needs a minute for an hour, and shows how far it is where somebody looks."""
+        shown = track(takes, name, console=notes, transient=True, disable=not notes.is_terminal)
+        return [events.replay(recogniser, take, metadata) for take in shown]
+
+    told = by(host, "host")
     resampled = [one for one in told if any(is_resampled(rate, metadata.rate_hz) for rate in one.rates)]
     absent: dict[str, str] = {}
     differences: dict[str, Difference | None] = {}
@@ -52,8 +61,7 @@ def replay(
                 raise
             absent[name] = str(error)
             continue
-        found = [events.replay(recogniser, take, metadata) for take in takes]
-        differences[name] = events.compare(name, told, found)
+        differences[name] = events.compare(name, told, by(recogniser, name))
     if as_json:
         compared = {name: None if place is None else str(place) for name, place in differences.items()}
         typer.echo(json.dumps({"recordings": _json(told, metadata.labels), "differences": compared, "absent": absent}))
