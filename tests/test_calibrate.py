@@ -11,9 +11,10 @@ from typing import Any
 import pytest
 
 from bitwave import cli, synth, tflite
-from bitwave.errors import ParityMismatch, UsageError
+from bitwave.errors import ParityMismatch, RecordingError, UsageError, WriteError
 from bitwave.model.metadata import Decision
-from bitwave.recognition.traces import Tracer
+from bitwave.recognition.search import Search
+from bitwave.recognition.traces import Said, Tracer
 from bitwave.recordings.recording import Recording, even_times, write
 from bitwave.recordings.segments import corrections, write_segments
 from bitwave.recordings.streams import load_streams
@@ -170,3 +171,52 @@ def test_a_run_on_streams_from_training_to_events(
     without_folds = Run(Path(run), open_run(Path(run)).config.model_copy(update={"split": Split()}))
     with pytest.raises(UsageError, match="p01 was in the training of every model"):
         hear_run(without_folds, load_streams(data))
+
+
+def test_a_core_that_says_something_else_gets_no_decision(
+    data: Path, model: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+) -> None:
+    before, real = model.read_bytes(), Search.events
+    words = ("calibrate", str(model), "--streams", str(data), "--on", "p01", "--false-activations-per-hour", "900")
+
+    def other(search: Search, decision: Decision) -> list[list[Said]]:
+        return [found[1:] for found in real(search, decision)]
+
+    monkeypatch.setattr(Search, "events", other)
+    assert command(*words) == ParityMismatch.exit_code
+    assert "are not those searched" in capsys.readouterr().err and model.read_bytes() == before
+
+
+def test_what_cannot_be_kept_is_said_with_what_came_nearest(
+    data: Path, model: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    words = ("calibrate", str(model), "--streams", str(data), "--on", "p01", "--dry-run", "--median-delay-ms")
+    assert command(*words, "-9000", "--false-activations-per-hour", "1e9") == 0
+    shown = " ".join(capsys.readouterr().out.split())
+    assert "no decision keeps to a median delay of -9000 ms on the calibration streams; the nearest one" in shown
+    assert "false activations per hour on the calibration" not in shown and "shorter window" in shown
+    assert command(*words, "nan") == UsageError.exit_code
+    assert "--median-delay-ms is no number" in capsys.readouterr().err
+
+
+def test_a_picture_that_cannot_be_drawn_loses_no_figure(
+    data: Path, model: Path, tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    need("matplotlib")
+    (tmp_path / "file").write_bytes(b"")
+    nowhere = str(tmp_path / "file" / "x.png")
+    common = (str(model), "--streams", str(data), "--json", "--picture", nowhere)
+    for words in (("calibrate", *common, "--on", "p01"), ("evaluate", *common, "--events")):
+        assert command(*words) == WriteError.exit_code
+        assert json.loads(capsys.readouterr().out)
+
+
+def test_gestures_that_the_model_does_not_know_are_refused(
+    data: Path, model: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    place = next((data / "streams" / "segments").glob("*.p02.*.csv"))
+    place.write_text(place.read_text().replace("wave,", "wav,"))
+    for words in (("evaluate", str(model), "--events"), ("calibrate", str(model), "--on", "p01", "--dry-run")):
+        assert command(*words, "--streams", str(data)) == RecordingError.exit_code
+        said = capsys.readouterr().err
+        assert "stream.p02.s01.1 has segments named wav, which the model does not know: it knows chop, wave" in said

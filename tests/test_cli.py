@@ -135,3 +135,21 @@ def test_a_plain_install_names_the_extra_that_a_verb_needs(arguments: list[str],
     assert done.returncode == errors.MissingPackage.exit_code, done.stderr
     (said,) = [line for line in done.stderr.splitlines() if line.strip()]  # a progress bar may leave an empty one
     assert f"[{extra}]" in said
+
+
+def test_a_reader_that_has_seen_enough_is_no_error(tmp_path: Path) -> None:
+    script = tmp_path / "show.py"
+    script.write_text(
+        "import sys\n"
+        "from rich.console import Console\n"
+        "from bitwave import cli\n"
+        "def show(args, standalone_mode):\n"
+        "    for _ in range(20000):\n"
+        "        Console().print('x' * 70)\n"
+        "sys.exit(cli.run(show))\n"
+    )
+    with subprocess.Popen([sys.executable, str(script)], stdout=subprocess.PIPE, stderr=subprocess.PIPE) as process:
+        assert process.stdout is not None and process.stderr is not None
+        process.stdout.readline()
+        process.stdout.close()
+        assert (process.wait(), process.stderr.read()) == (0, b"")

@@ -207,3 +207,38 @@ def test_a_difference_is_an_error(
     )
     with pytest.raises(ParityMismatch, match="simulator has no event more"):
         verb([folder / "data"], folder / "model.tflite", engine=["simulator"])
+
+
+def test_a_clock_that_drifts_is_followed_part_by_part() -> None:
+    network, recording = model(), recorded(20)
+    assert network.metadata is not None
+    steps = 1e6 / np.linspace(119.0, 100.0, len(recording.samples))
+    drifted = dataclasses.replace(recording, time_us=np.rint(np.cumsum(steps)).astype(np.int64))
+    parts = list(events.stretches(drifted))
+    assert [part.first for part in parts] == [0, *np.cumsum([len(part.samples) for part in parts])[:-1]]
+    assert sum(len(part.samples) for part in parts) == len(recording.samples) and len(parts) > 5
+    for part in parts:
+        local = 1e6 / steps[part.first : part.first + len(part.samples)]
+        assert max(abs(local / part.rate_hz - 1)) < 0.05
+    found = events_of("host", network, drifted)
+    assert found.rates == tuple((part.first, part.rate_hz) for part in parts)
+    core = HostCore(build(network))
+    assert [event.sample for event in found.events] == [
+        event.sample + part.first for part in parts for event in core.events(part.samples, part.rate_hz).events
+    ]
+    assert events_of("simulator", network, drifted).events == found.events
+    faster = np.where(np.arange(len(steps)) < len(steps) * 9 // 10, 1e6 / 119.0, 1e6 / 200.0)
+    broken = dataclasses.replace(recording, time_us=np.rint(np.cumsum(faster)).astype(np.int64))
+    with pytest.raises(ModelError, match="has 200 samples per second"):
+        events_of("host", network, broken)
+
+
+def test_a_replay_lasts_as_long_as_the_clock_says(folder: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    take = recorded(4, number=3)
+    slower = dataclasses.replace(take, time_us=even_times(len(take.samples), 100.0))
+    write(folder / "slow", synth.session_facts("p01"), [slower])
+    verb([folder / "slow"], folder / "model.tflite", as_json=True)
+    captured = capsys.readouterr()
+    (one,) = json.loads(captured.out)["recordings"]
+    assert one["seconds"] == pytest.approx(len(take.samples) / 100.0, abs=1e-3)
+    assert "samples of 100 Hz are resampled to the model's 119 Hz" in captured.err

@@ -19,7 +19,8 @@ from bitwave.model.metadata import Decision
 from bitwave.recognition.calibration import Asked, Choice, Point, calibrate
 from bitwave.recognition.event_score import Score
 from bitwave.recognition.search import Search
-from bitwave.recognition.traces import Trace, Tracer
+from bitwave.recognition.traces import Said, Trace, Tracer
+from bitwave.recordings.streams import Stream
 from bitwave.tflite import build as tflite_build
 
 from .runs import Run
@@ -111,24 +112,34 @@ def score_with(traces: Sequence[Trace], decision: Decision) -> Score:
     return sum((trace.score(said) for trace, said in zip(traces, found, strict=True)), Score())
 
 
-def write_decision(source: Path, target: Path, decision: Decision) -> None:
-    """Writes a model with another decision, whole; raises `ModelError` or `WriteError`."""
+def write_decision(source: Path, target: Path, decision: Decision, streams: Iterable[Stream] = ()) -> None:
+    """Writes a model with another decision, whole, once its core has said of the streams what the search says.
+
+    Raises:
+        ModelError, WriteError: the model cannot be used, or not be written.
+        ParityMismatch: core and search say something else; nothing is written then.
+    """
     model = tflite.read_model(source)
     if model.metadata is None:
         raise ModelError(f"{source} has no bitwave metadata: export it with --labels first")
-    metadata = model.metadata.model_copy(update={"decision": decision})
-    write_whole(target, tflite_build.write(replace(model, metadata=metadata)))
+    decided = replace(model, metadata=model.metadata.model_copy(update={"decision": decision}))
+    tracer = Tracer(decided)
+    for stream in streams:
+        trace = tracer.trace(stream)
+        _check(target, trace, trace.events, decision)
+    write_whole(target, tflite_build.write(decided))
 
 
 def check_core(model: Path, traces: Iterable[Trace]) -> None:
     """Raises `ParityMismatch` unless the core with the model's decision says what the search said it would."""
-    network = tflite.read_model(model)
-    tracer = Tracer(network)
-    decision = tracer.metadata.decision
+    tracer = Tracer(tflite.read_model(model))
     for trace in traces:
-        expected = Search([trace], decision.fires).events(decision)[0]
-        if tuple(expected) != tracer.trace(trace.stream).events:
-            raise ParityMismatch(f"{model}: the core's events of {trace.stream.recording.name} are not those searched")
+        _check(model, trace, tracer.trace(trace.stream).events, tracer.metadata.decision)
+
+
+def _check(model: Path, trace: Trace, events: tuple[Said, ...], decision: Decision) -> None:
+    if tuple(Search([trace], decision.fires).events(decision)[0]) != events:
+        raise ParityMismatch(f"{model}: the core's events of {trace.stream.recording.name} are not those searched")
 
 
 def _who(trace: Trace) -> str:

@@ -140,15 +140,15 @@ def _evaluate_events(path: Path, streams: Path | None, picture: Path | None, as_
         typer.echo(note, err=True)
     found = unseen.scores(heard)
     total = sum(found.values(), Score())
-    if picture is not None:
-        draw_score(picture, total, f"events of {path}")
     if as_json:
         seeds = {str(seed): score.summary() for seed, score in found.items()}
         typer.echo(json.dumps({**total.summary(), "seeds": seeds} if len(seeds) > 1 else total.summary()))
-        return
-    console = Console()
-    for table in tables(total):
-        console.print(table)
+    else:
+        console = Console()
+        for table in tables(total):
+            console.print(table)
+    if picture is not None:  # last: where it cannot be drawn, the figures are not lost
+        draw_score(picture, total, f"events of {path}")
 
 
 def _write_report(path: Path, run: Run, recordings: Dataset, comparisons: list[Comparison]) -> None:

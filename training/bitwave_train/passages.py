@@ -76,7 +76,8 @@ def passages(stream: Stream, config: RunConfig, start: int = 0, end: int | None 
     stop = len(weights) if end is None else end
     gate = GateDefaults(config.settings.gate).gate(config) if config.settings.gate else None
     found = []
-    for first, samples in stretches(stream.recording):
+    for stretch in stretches(stream.recording):
+        first, samples = stretch.first, stretch.samples
         low, high = max(first, start), min(first + len(samples), stop)
         inside = samples[max(0, low - first) : max(0, high - first)]
         sleeps = np.zeros(len(inside), np.bool_) if gate is None else asleep(gate, inside)

@@ -8,13 +8,14 @@ from dataclasses import dataclass, replace
 from pathlib import Path
 
 from bitwave import tflite
-from bitwave.errors import UsageError
-from bitwave.model.metadata import is_resampled
+from bitwave.errors import RecordingError, UsageError
+from bitwave.model.metadata import Metadata, is_resampled
 from bitwave.recognition.event_score import Score
-from bitwave.recognition.events import rate_of
+from bitwave.recognition.events import rates_of
 from bitwave.recognition.traces import Trace, Tracer
 from bitwave.recordings.recording import split_name
 from bitwave.recordings.streams import Stream, load_streams
+from bitwave.recordings.windowing import BACKGROUND
 from bitwave.wording import counted
 
 from .runs import Part, Run, open_run
@@ -61,18 +62,40 @@ def hear(path: Path, streams: Path | None) -> list[Heard]:
 
 
 def hear_model(path: Path, streams: Sequence[Stream]) -> Heard:
-    """All streams by one model; whether it saw these people is for the caller to know."""
+    """All streams by one model; whether it saw these people is for the caller to know.
+
+    Raises:
+        RecordingError: a stream has gestures that the model does not know, or does not fit it.
+        ModelError: the model cannot be used.
+    """
     tracer = Tracer(tflite.read_model(path))
+    for stream in streams:
+        _check_names(stream, tracer.metadata)
     traces = tuple(tracer.trace(stream) for stream in streams)
     model_rate = tracer.metadata.rate_hz
-    rates = Counter(rate_of(stream.recording) for stream in streams)
+    taken = Counter((min(rates), max(rates)) for rates in map(_rates, streams))
     notes = tuple(
-        f"{counted(count, 'recording')} of {rate:g} Hz {'is' if count == 1 else 'are'} resampled "
-        f"to the model's {model_rate:g} Hz"
-        for rate, count in sorted(rates.items())
-        if is_resampled(rate, model_rate)
+        f"{counted(count, 'recording')} of {low:g}{'' if low == high else f' to {high:g}'} Hz "
+        f"{'is' if count == 1 else 'are'} resampled to the model's {model_rate:g} Hz"
+        for (low, high), count in sorted(taken.items())
+        if is_resampled(low, model_rate) or is_resampled(high, model_rate)
     )
     return Heard(path, 0, traces, notes)
+
+
+def _rates(stream: Stream) -> list[float]:
+    return [rate_hz for _, rate_hz in rates_of(stream.recording)]
+
+
+def _check_names(stream: Stream, metadata: Metadata) -> None:
+    """A misspelt gesture would be missed for ever, and its events be wrong."""
+    gestures = {segment.label for segment in stream.segments} - BACKGROUND
+    if strange := sorted(gestures - set(metadata.labels)):
+        known = [label for label, fires in zip(metadata.labels, metadata.decision.fires, strict=True) if fires]
+        raise RecordingError(
+            f"{stream.recording.name} has segments named {', '.join(strange)}, which the model does not know: it knows "
+            f"{', '.join(known)}; correct the segments' CSV, or name other movements unknown"
+        )
 
 
 def hear_run(run: Run, streams: Sequence[Stream]) -> list[Heard]:

@@ -28,6 +28,8 @@ def replay(
     """Turn recordings into the events that the board would give, at the same sample."""
     import json
 
+    from rich.progress import track
+
     from .. import tflite
     from ..errors import MissingPackage, ModelError, ParityMismatch
     from ..model.metadata import is_resampled
@@ -40,7 +42,14 @@ def replay(
     takes = [take for path in recordings for take in _read(path)]
     others = engine or (list(events.ENGINES[1:]) if prove else [])
     host = events.opened("host", quantized)
-    told = [events.replay(host, take, metadata) for take in takes]
+    notes = Console(stderr=True)
+
+    def by(recogniser: events.Recogniser, name: str) -> list[Replayed]:
+        """All takes; an emulator needs a minute for an hour, and shows how far it is where somebody looks."""
+        shown = track(takes, name, console=notes, transient=True, disable=not notes.is_terminal)
+        return [events.replay(recogniser, take, metadata) for take in shown]
+
+    told = by(host, "host")
     absent: dict[str, str] = {}
     differences: dict[str, Difference | None] = {}
     for name in others:
@@ -51,8 +60,7 @@ def replay(
                 raise
             absent[name] = str(error)
             continue
-        found = [events.replay(recogniser, take, metadata) for take in takes]
-        differences[name] = events.compare(name, told, found)
+        differences[name] = events.compare(name, told, by(recogniser, name))
     if as_json:
         compared = {name: None if place is None else str(place) for name, place in differences.items()}
         typer.echo(json.dumps({"recordings": _json(told, metadata.labels), "differences": compared, "absent": absent}))
@@ -61,9 +69,11 @@ def replay(
     for one in told:
         for row, rate_hz in one.rates:
             where = f", from row {row} on" if row else ""
-            if row or is_resampled(rate_hz, metadata.rate_hz):
+            if is_resampled(rate_hz, metadata.rate_hz):
                 line = f"samples of {rate_hz:g} Hz are resampled to the model's {metadata.rate_hz:g} Hz"
                 typer.echo(f"{one.recording.name}{where}: {line}", err=True)
+            elif row:
+                typer.echo(f"{one.recording.name}{where}: samples of {rate_hz:g} Hz, as the model's are", err=True)
     wrong = [difference for difference in differences.values() if difference is not None]
     if wrong:
         raise ParityMismatch(f"the events are not the same: {wrong[0]}")
@@ -85,7 +95,7 @@ def _json(told: list[Replayed], labels: tuple[str, ...]) -> list[dict[str, objec
     return [
         {
             "recording": one.recording.name,
-            "seconds": round(one.recording.duration_s, 3),
+            "seconds": round(one.duration_s, 3),
             "rates": [{"row": row, "rate_hz": rate_hz} for row, rate_hz in one.rates],
             "slept": one.slept,
             "events": [
@@ -114,7 +124,7 @@ def _show(
             seconds = (int(one.recording.time_us[event.sample]) - start) / 1e6
             where = f"{one.recording.name}  row {event.sample:6d}  {seconds:9.2f} s"
             console.print(Text.assemble(where, (f"  {labels[event.label]}", "bold green"), f"  {event.score}"))
-    duration = sum(one.recording.duration_s for one in told)
+    duration = sum(one.duration_s for one in told)
     elapsed = sum(one.elapsed_s for one in told)
     count = sum(len(one.events) for one in told)
     samples = sum(len(one.recording.samples) for one in told)

@@ -7,7 +7,8 @@ a grid over one threshold for all classes, smoothing, margin, hold, refractory t
 once, where neighbours in threshold count too, since a peak of one alone is luck; then the thresholds go their own ways,
 class by class, as long as that gains `LEAST_GAIN`: less is an event or two, and luck again. Where several do equally
 well, the middle of the longest row of thresholds stands farthest from where it would be worse. Where none does as
-asked, the one that is nearest to it is taken, and the choice says so.
+asked, the one that is nearest to it is taken, and the choice says so; a decision that recognises nothing keeps to
+everything, and is none.
 """
 
 from __future__ import annotations
@@ -68,7 +69,7 @@ class Choice:
     Attributes:
         chosen: the decision.
         curve: the best recall at each rate of false activations that the grid reached, by that rate.
-        is_met: whether what was asked for is kept on the calibration streams.
+        is_met: whether what was asked for is kept on the calibration streams, and anything recognised.
     """
 
     chosen: Point
@@ -85,27 +86,40 @@ def calibrate(traces: Sequence[Trace], metadata: Metadata, asked: Asked) -> Choi
         asked: what to keep to.
 
     Raises:
-        UsageError: there are no gestures or no background to choose on.
+        UsageError: there are no gestures or no background to choose on, or the model never fires at all.
     """
+    if not any(metadata.decision.fires):
+        raise UsageError("no class of this model may fire: quantize or export it again with gestures among its labels")
     people = _People(traces, metadata.decision.fires)
     if not people.gestures or people.background_s <= 0:
         raise UsageError("the calibration streams need gestures and time without any: record both")
+    chosen, points = _best(people, metadata, asked)
+    if not chosen.recall:  # a step on the way of single thresholds at most
+        chosen, points = _best(people, metadata, asked, is_heard=True)
+    is_met = (
+        chosen.recall > 0
+        and chosen.false_per_hour <= asked.false_per_hour
+        and chosen.median_delay_s <= asked.median_delay_s
+    )
+    return Choice(chosen, _curve(points), is_met)
+
+
+def _best(people: _People, metadata: Metadata, asked: Asked, is_heard: bool = False) -> tuple[Point, list[Point]]:
+    """The best decision, of those that recognise anything where `is_heard`, and the fronts of the grids."""
     points: list[Point] = []
     best: tuple[float, Settings, int] | None = None
     for smoothing in SMOOTHINGS:
         settings = _grid(smoothing, metadata)
         outcomes = people.run(settings)
-        worth = _worth(outcomes, asked)
+        worth = _worth(outcomes, asked, is_heard)
         smooth = np.where(worth < 0, worth, _among_neighbours(np.maximum(worth, 0.0)))
         index = _middle(smooth)
         if best is None or smooth[index] > best[0]:
             best = float(smooth[index]), settings, index
         points += _front(settings, outcomes, metadata.decision.fires)
     assert best is not None
-    settings, outcomes = _own_ways(people, best[1], best[2], asked)
-    chosen = _point(settings, outcomes, 0, metadata.decision.fires)
-    is_met = chosen.false_per_hour <= asked.false_per_hour and chosen.median_delay_s <= asked.median_delay_s
-    return Choice(chosen, _curve(points), is_met)
+    settings, outcomes = _own_ways(people, best[1], best[2], asked, is_heard)
+    return _point(settings, outcomes, 0, metadata.decision.fires), points
 
 
 class _People:
@@ -133,13 +147,18 @@ def _grid(smoothing: int, metadata: Metadata) -> Settings:
     return Settings(smoothing, thresholds, margin, hold, wait, once.astype(np.bool_))
 
 
-def _worth(outcomes: Sequence[Outcome], asked: Asked) -> Floats:
-    """The module's worth where what was asked is kept; else below zero, the less the farther it is from that."""
+def _worth(outcomes: Sequence[Outcome], asked: Asked, is_heard: bool) -> Floats:
+    """The module's worth where what was asked is kept; else below zero, the less the farther it is from that.
+
+    Where `is_heard`, a decision that recognises nothing is the last of all.
+    """
     together = sum(outcomes[1:], outcomes[0])
     excess = np.maximum(together.false_per_hour - asked.false_per_hour, 0.0)
     excess += np.maximum(together.median_delay_s - asked.median_delay_s, 0.0)
     found = np.array([outcome.f1 for outcome in outcomes if outcome.gestures])
     worth: Floats = np.where(excess > 0, -excess, (found.mean(axis=0) + found.min(axis=0)) / 2.0)
+    if is_heard:
+        worth[together.hits == 0] = -np.inf
     return worth
 
 
@@ -159,7 +178,9 @@ def _among_neighbours(worth: Floats) -> Floats:
     return found
 
 
-def _own_ways(people: _People, settings: Settings, index: int, asked: Asked) -> tuple[Settings, list[Outcome]]:
+def _own_ways(
+    people: _People, settings: Settings, index: int, asked: Asked, is_heard: bool
+) -> tuple[Settings, list[Outcome]]:
     """Changes single thresholds of one of the settings while that gains; returns what it became, alone."""
     current = settings.only(index)
     outcomes = people.run(current)
@@ -167,8 +188,8 @@ def _own_ways(people: _People, settings: Settings, index: int, asked: Asked) -> 
     for _ in range(MOVES):
         tried = current.repeated(len(label))
         tried.thresholds[np.arange(len(label)), label] = np.tile(THRESHOLDS, len(people.firing))
-        worth = _worth(people.run(tried), asked)
-        if worth.max() < _worth(outcomes, asked)[0] + LEAST_GAIN:
+        worth = _worth(people.run(tried), asked, is_heard)
+        if worth.max() < _worth(outcomes, asked, is_heard)[0] + LEAST_GAIN:
             break
         best = np.flatnonzero(worth == worth.max())
         alike = best[label[best] == label[best[0]]]

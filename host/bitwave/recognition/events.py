@@ -53,6 +53,11 @@ class Replayed:
     slept: int = 0
     rates: tuple[tuple[int, float], ...] = ()
 
+    @property
+    def duration_s(self) -> float:
+        """Seconds of the recording by the board's clock, lost samples included."""
+        return self.recording.duration_s * self.recording.rate_hz / rate_of(self.recording)
+
 
 @dataclass(frozen=True, eq=False)
 class Stretch:

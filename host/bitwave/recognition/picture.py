@@ -56,6 +56,7 @@ def draw_stream(
         from matplotlib.figure import Figure
     except ImportError as error:
         raise MissingPackage("a picture needs matplotlib: pip install matplotlib") from error
+    events, truth = list(events), list(truth)
     time = np.arange(len(samples)) / rate_hz
     figure = Figure(figsize=(min(40.0, max(9.0, float(len(samples)) / rate_hz * 0.28)), 6.5 if windows else 5.0))
     FigureCanvasAgg(figure)
@@ -84,7 +85,8 @@ def draw_stream(
             axes[2].plot(ends, [scores[index] for _, scores in windows], color=colours[label], label=label)
         axes[2].set_ylabel("score, 0..255")
         _legend(axes[2])
-    axes[-1].set_xlabel("seconds; shaded: what was done, dashed: what was recognised")
+    shown = [*(["shaded: what was done"] if truth else []), *(["dashed: what was recognised"] if events else [])]
+    axes[-1].set_xlabel("time, s" + "".join(f"; {part}" for part in shown))
     axes[-1].set_xlim(0.0, max(1.0, float(len(samples)) / rate_hz))
     if title:
         figure.suptitle(title)
@@ -108,5 +110,6 @@ def _shade(axes: Any, truth: Iterable[Interval], first: int, rate_hz: float) -> 
             axis.axvspan(start, end, color="0.75" if interval.label == "unknown" else "#f9e79f", alpha=0.6, linewidth=0)
         axes[0].annotate(
             interval.label, (start, 0.0), xycoords=("data", "axes fraction"), xytext=(1, 3),
-            textcoords="offset points", fontsize="x-small", color="0.35", annotation_clip=True,
+            textcoords="offset points", fontsize="x-small", color="0.2", annotation_clip=True,
+            bbox={"boxstyle": "square,pad=0.1", "facecolor": "white", "alpha": 0.7, "linewidth": 0},
         )  # fmt: skip

@@ -169,6 +169,7 @@ class Search:
             fires: per class, whether it may fire at all.
         """
         self._traces = traces
+        self._rates = [trace.rate_hz for trace in traces]
         self.fires = np.array(fires)
         self._known: dict[int, list[_Moments]] = {}
         self.gestures = 0
@@ -178,9 +179,9 @@ class Search:
         for trace in traces:
             recording = trace.stream.recording
             made = [s for s in trace.stream.segments if s.label not in BACKGROUND]
-            self.background_s += background_s(made, len(recording.samples), recording.rate_hz)
+            self.background_s += background_s(made, len(recording.samples), trace.rate_hz)
             around: list[list[tuple[int, int]]] = [[] for _ in trace.rows]
-            grace = round(GRACE_S * recording.rate_hz)
+            grace = round(GRACE_S * trace.rate_hz)
             for segment in sorted(made, key=lambda g: (g.end, g.start)):
                 label = trace.labels.index(segment.label) if segment.label in trace.labels else -1
                 first, last = np.searchsorted(trace.rows, (segment.start, segment.end + grace))
@@ -198,7 +199,7 @@ class Search:
         for index, moments in enumerate(self._moments(settings.smoothing)):
             around = self._around[index]
             winners = moments.winner.tolist()
-            rows, rate_hz = self._traces[index].rows, self._traces[index].stream.recording.rate_hz
+            rows, rate_hz = self._traces[index].rows, self._rates[index]
             for window, events in self._decide(index, moments, settings):
                 left = events
                 mine = [gesture for gesture, label in around[window] if label == winners[window]]

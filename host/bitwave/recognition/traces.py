@@ -23,7 +23,7 @@ from ..recordings.streams import Stream
 from ..simulator.stream import asleep, resample
 from ..simulator.stream import stretches as awakenings
 from .event_score import GRACE_S, Score, score
-from .events import check_fits, stretches
+from .events import check_fits, rate_of, stretches
 
 BREAK = 1 << 20  # model samples between two stretches: longer than any refractory time
 
@@ -59,11 +59,16 @@ class Trace:
     scores: npt.NDArray[np.int64]
     events: tuple[Said, ...]
 
+    @property
+    def rate_hz(self) -> float:
+        """Rows per second, by the clock of the board."""
+        return rate_of(self.stream.recording)
+
     def score(self, events: Sequence[Said] | None = None) -> Score:
         """How well events, those of the core unless others are given, fit the stream's segments."""
         of = self.stream.recording
         said = self.events if events is None else events
-        return score(self.stream.segments, said, len(of.samples), of.rate_hz, of.participant)
+        return score(self.stream.segments, said, len(of.samples), self.rate_hz, of.participant)
 
 
 class Tracer:
@@ -80,21 +85,22 @@ class Tracer:
         """Runs a stream; raises what `check_fits` does."""
         recording, metadata = stream.recording, self.metadata
         check_fits(recording, metadata)
-        rows, times, fresh = [], [], []
-        scores = []
+        rows, times, fresh = [np.empty(0, np.int64)], [np.empty(0, np.int64)], [np.empty(0, np.bool_)]
+        scores = [np.empty((0, len(metadata.labels)), np.int64)]
         events: list[Said] = []
         at = 0
+        grace = round(GRACE_S * rate_of(recording))
         for part in stretches(recording):
-            first, samples = part.first, part.samples
-            if first + len(samples) == len(recording.samples):
-                samples = np.concatenate((samples, np.repeat(samples[-1:], round(GRACE_S * recording.rate_hz), axis=0)))
+            samples = part.samples
+            if part.first + len(samples) == len(recording.samples):
+                samples = np.concatenate((samples, np.repeat(samples[-1:], grace, axis=0)))
             found = self._core.events(samples, part.rate_hz)
             ends, first_ones = self._windows(samples, part.rate_hz)
-            rows.append(found.samples.astype(np.int64) + first)
+            rows.append(found.samples.astype(np.int64) + part.first)
             times.append(at + ends)
             fresh.append(first_ones)
             scores.append(found.scores.astype(np.int64) + 128)
-            events += [Said(metadata.labels[e.label], e.sample + first, e.score) for e in found.events]
+            events += [Said(metadata.labels[e.label], e.sample + part.first, e.score) for e in found.events]
             at += len(samples) * 2 + BREAK  # the model's rate is less than twice the sensor's
         return Trace(
             stream,
