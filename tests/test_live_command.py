@@ -16,7 +16,7 @@ from bitwave import links, tflite
 from bitwave.commands import live as command
 from bitwave.commands.event_runner import MOST, EventRunner
 from bitwave.commands.live import live as verb
-from bitwave.errors import LinkError, ModelError, UsageError
+from bitwave.errors import LinkError, ModelError, UsageError, WriteError
 from bitwave.recognition import live
 from bitwave.recognition.live import Update
 from bitwave.recordings.recording import Recording, write
@@ -99,7 +99,9 @@ def test_slow_commands_are_not_waited_for_and_leave_no_zombies(tmp_path: Path) -
 
 def test_what_an_event_says_is_never_taken_for_a_placeholder(tmp_path: Path) -> None:
     noted = tmp_path / "noted"
-    runner = EventRunner(f"'{sys.executable}' -c \"{RECORDS}\" '{noted}' {{label}} {{other}} {{score}}", print)
+    lines: list[str] = []
+    runner = EventRunner(f"'{sys.executable}' -c \"{RECORDS}\" '{noted}' {{label}} {{other}} {{score}}", lines.append)
+    assert lines == ["--run: {other} is passed on as it is; what is filled in are {label}, {score}, {time_s}, {sample}"]
     runner.start({"label": "{score}; $(reboot)", "score": 7})
     runner.finish()
     assert noted.read_text() == "{score}; $(reboot) {other} 7\n"
@@ -205,3 +207,13 @@ def test_board_and_host_follow_a_drift_alike(tmp_path: Path, model_file: Path) -
 def test_a_drift_that_no_model_can_follow_is_refused(model_file: Path) -> None:
     with faulty_link(drifting(300.0)) as link, pytest.raises(ModelError, match="cannot recognise samples of"):
         live.run(link, model_file)
+
+
+def test_figures_are_told_though_the_picture_cannot_be_written(
+    tmp_path: Path, model_file: Path, capfd: pytest.CaptureFixture[str]
+) -> None:
+    need("unicorn", "ziglang", "matplotlib")
+    (tmp_path / "file").write_text("no folder")
+    with pytest.raises(WriteError):
+        verb(f"emu:?plan=wave&model={model_file}", as_json=True, picture=tmp_path / "file" / "x.png")
+    assert json.loads(capfd.readouterr().out.splitlines()[-1])["kind"] == "summary"

@@ -11,6 +11,7 @@ from collections.abc import Callable, Mapping
 from ..errors import UsageError
 
 STDERR = 2
+FACTS = ("label", "score", "time_s", "sample")
 MOST = 32  # at a time: a command that hangs must not fill the machine
 
 
@@ -34,6 +35,10 @@ class EventRunner:
             raise UsageError(f"--run {line!r}: {error}") from error
         if not self._words or shutil.which(self._words[0]) is None:
             raise UsageError(f"--run {line!r}: there is no program {self._words[0] if self._words else ''!r}")
+        unknown = [name for name in re.findall(r"\{(\w+)\}", " ".join(self._words)) if name not in FACTS]
+        if unknown:
+            known = ", ".join(f"{{{name}}}" for name in FACTS)
+            notice(f"--run: {{{unknown[0]}}} is passed on as it is; what is filled in are {known}")
         self._notice = notice
         self._quiet = quiet
         self._running: list[subprocess.Popen[bytes]] = []

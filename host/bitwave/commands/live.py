@@ -19,6 +19,7 @@ from .record_display import FULL, REFRESH_HZ, WIDTH, spark
 
 if TYPE_CHECKING:
     from ..recognition.live import LiveEvent, Update
+    from ..recognition.live_report import LiveReport
 
 BAR = 24  # characters of a full score
 
@@ -68,6 +69,11 @@ def live(
         truth = opened.truth if isinstance(opened, VirtualLink) else []
     if runner is not None:
         runner.finish()
+    # The figures come first: a picture that cannot be written must not take them along.
+    if as_json:
+        typer.echo(json.dumps({"kind": "summary", **happened.summary()}))
+    else:
+        console.print(_summary(happened), soft_wrap=True)
     if picture is not None:
         from ..recognition.picture import draw_stream
 
@@ -75,19 +81,18 @@ def live(
             picture, happened.samples, happened.rate_hz, happened.events, happened.labels,
             truth=truth, windows=happened.windows, first=happened.first, title=link.partition("?")[0],
         )  # fmt: skip
-    if as_json:
-        typer.echo(json.dumps({"kind": "summary", **happened.summary()}))
-        return
+
+
+def _summary(happened: LiveReport) -> str:
     from ..wording import counted
 
     counts = ", ".join(f"{label} {count}" for label, count in happened.counts.items()) or "none"
     cost = _cost(happened.cycles_per_step, happened.asleep if happened.sleeps else None)
     carried = ", state carried on" if happened.stateful else ""
-    console.print(
+    return (
         f"{happened.seconds:.1f} s, {counted(len(happened.windows), 'window')} on the {happened.recogniser}{carried}; "
         f"events: {counts}; "
-        f"{counted(happened.lost, 'sample')} lost, {counted(happened.crc_errors, 'CRC error')}{cost}",
-        soft_wrap=True,
+        f"{counted(happened.lost, 'sample')} lost, {counted(happened.crc_errors, 'CRC error')}{cost}"
     )
 
 
