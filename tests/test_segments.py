@@ -185,6 +185,8 @@ def test_the_page_shows_every_segment_and_is_a_function_of_its_input() -> None:
     text = page(recording, named, "x<y.csv")
     assert text == page(recording, named, "x<y.csv")
     assert text.count("<rect") == 2 and text.count("<polyline") == 7 and "x&lt;y.csv" in text
+    accel = recording.samples[:, :3] / recording.counts.accel_lsb_per_g
+    assert all(f">{value:.1f}<" in text for value in (accel.min(), accel.max()))  # the axis has its ends
     assert "1: wave, rows 100 to 200" in text and "<td>250</td><td>300</td>" in text
     empty = dataclasses.replace(recording, samples=recording.samples[:0], time_us=recording.time_us[:0])
     assert "0 segments" in page(empty, [], "none.csv")

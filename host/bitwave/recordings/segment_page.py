@@ -16,7 +16,9 @@ from .segments import energy, threshold
 PIXELS_PER_S = 40.0
 BAND = 130  # pixels of one graph
 MAX_WIDTH = 60_000.0
+LEFT = 110  # pixels in front of the graphs, for what their axes say
 COLOURS = ("#c0392b", "#27ae60", "#2471a3")
+ENERGY_COLOUR = "#444"
 BANDS = ("acceleration, g", "rotation, degree/s", "energy, dB")
 
 STYLE = """body{font:14px sans-serif;margin:1em} .scroll{overflow-x:auto} svg{background:#fff}
@@ -43,13 +45,14 @@ def page(recording: Recording, segments: Sequence[Interval], place: str) -> str:
     ]
     parts = [_shade(index, segment, scale) for index, segment in enumerate(segments, start=1)]
     for index, lines in enumerate(bands):
-        parts += _band(index, BANDS[index], lines, width)
+        parts += _band(index, lines, width)
     parts.append(_level(10 * np.log10(threshold(values)), bands[2], width))
     parts += [
         f'<text x="{second * recording.rate_hz * scale:.1f}" y="{3 * BAND + 14}" font-size="10">{second} s '
         f"/ row {round(second * recording.rate_hz)}</text>"
         for second in range(0, int(seconds) + 1, 5)
     ]
+    axes = "".join(_axis(index, name, lines) for index, (name, lines) in enumerate(zip(BANDS, bands, strict=True)))
     rows = "".join(
         f"<tr><td>{index}</td><td>{html.escape(segment.label)}</td><td>{segment.start}</td><td>{segment.end}</td>"
         f"<td>{segment.start / recording.rate_hz:.2f}</td>"
@@ -62,7 +65,8 @@ def page(recording: Recording, segments: Sequence[Interval], place: str) -> str:
         f"<h1>{name}</h1><p>{counted(len(segments), 'segment')} in {seconds:.1f} s. "
         f"Correct them in {html.escape(place)} "
         "(label,start,end in rows), then run bitwave segment again.</p>"
-        f'<div class="scroll"><svg width="{width:.0f}" height="{3 * BAND + 20}">{"".join(parts)}</svg></div>'
+        f'<div class="scroll"><svg width="{LEFT + width:.0f}" height="{3 * BAND + 20}">{axes}'
+        f'<g transform="translate({LEFT} 0)">{"".join(parts)}</g></svg></div>'
         "<table><tr><th>n</th><th>label</th><th>start</th><th>end</th><th>at, s</th><th>length, s</th></tr>"
         f"{rows}</table></html>\n"
     )
@@ -84,13 +88,29 @@ def _range(lines: npt.NDArray[np.float64]) -> tuple[float, float]:
     return low, max(high - low, 1e-6)
 
 
-def _band(index: int, name: str, lines: npt.NDArray[np.float64], width: float) -> list[str]:
+def _axis(index: int, name: str, lines: npt.NDArray[np.float64]) -> str:
+    """Name, lowest and highest value of a band, and which line is which."""
+    low, height = _range(lines)
+    bottom, top = (index + 1) * BAND - 6, index * BAND + 18
+    words = "".join(
+        f'<text x="{2 + 14 * at}" y="{(top + bottom) / 2 + 14:.0f}" font-size="10" fill="{colour}">{axis}</text>'
+        for at, (axis, colour) in enumerate(zip("xyz", COLOURS, strict=True))
+    )
+    numbers = "".join(
+        f'<text x="{LEFT - 4}" y="{y}" font-size="10" text-anchor="end">{value:.{0 if height > 20 else 1}f}</text>'
+        for y, value in ((bottom, low), (top + 4, low + height))
+    )
+    label = f'<text x="2" y="{(top + bottom) / 2:.0f}" font-size="10">{name}</text>'
+    return label + numbers + (words if len(lines) > 1 else "")
+
+
+def _band(index: int, lines: npt.NDArray[np.float64], width: float) -> list[str]:
     low, height = _range(lines)
     count = lines.shape[1]
     # Beyond two points a pixel nothing more is seen.
     chosen = np.unique(np.linspace(0, count - 1, min(count, int(2 * width))).astype(int)) if count else np.empty(0, int)
-    parts = [f'<text x="2" y="{(index + 1) * BAND - 4}" font-size="10" fill="#555">{name}</text>']
-    for line, colour in zip(lines, COLOURS, strict=False):
+    parts = []
+    for line, colour in zip(lines, COLOURS if len(lines) > 1 else (ENERGY_COLOUR,), strict=True):
         across = chosen * (width / max(1, count))
         down = (index + 1) * BAND - 6 - (line[chosen] - low) / height * (BAND - 24)
         points = " ".join(f"{x:.1f},{y:.1f}" for x, y in zip(across.tolist(), down.tolist(), strict=True))
