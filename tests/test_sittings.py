@@ -12,11 +12,11 @@ import pytest
 
 from bitwave import cli
 from bitwave.capture.continuous import record_continuous
-from bitwave.capture.holding import hold
 from bitwave.capture.keeping import rested_s
 from bitwave.capture.takes import Cue, Progress, record_cues
 from bitwave.errors import RecordingError, SessionBusy
 from bitwave.recordings.forgetting import forget
+from bitwave.recordings.holding import hold
 from boards import faulty_link
 from recorders import WAVE, hidden, recorder
 from takes import facts, store, take
@@ -44,7 +44,7 @@ def test_a_session_is_held_once_and_its_file_goes(tmp_path: Path) -> None:
 HOLDERS = """
 import os, sys
 from pathlib import Path
-from bitwave.capture.holding import hold
+from bitwave.recordings.holding import hold
 out = Path(sys.argv[1])
 for _ in range(300):
     with hold(out, "p01", "s01", wait_s=60):

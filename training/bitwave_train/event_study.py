@@ -21,7 +21,6 @@ from pathlib import Path
 from typing import Any
 
 from bitwave import synth, tflite
-from bitwave.capture.continuous import FOLDER
 from bitwave.errors import BitwaveError
 from bitwave.exchange.columns import Units, segmented
 from bitwave.exchange.stream_importer import import_continuous
@@ -33,6 +32,7 @@ from bitwave.recognition.event_score import Score
 from bitwave.recognition.traces import Trace
 from bitwave.recordings.recording import Recording, even_times, write
 from bitwave.recordings.segments import corrections, write_segments
+from bitwave.recordings.session import STREAMS
 from bitwave.recordings.streams import Stream, load_streams
 
 from .options import Options, read_options
@@ -97,8 +97,8 @@ def wear(out: Path, participants: Sequence[int], movements: int, quiet: int) -> 
                 "stream", who, f"s{number:02d}", 1, even_times(len(made.samples), made.rate_hz), made.samples,
                 made.rate_hz,
             )  # fmt: skip
-            write(out / FOLDER, synth.session_facts(who, f"s{number:02d}"), [take])
-            write_segments(corrections(out / FOLDER / f"{take.name}.csv"), made.intervals)
+            write(out / STREAMS, synth.session_facts(who, f"s{number:02d}"), [take])
+            write_segments(corrections(out / STREAMS / f"{take.name}.csv"), made.intervals)
 
 
 def trained(streams: Sequence[Stream], data: Path, folder: Path, chosen: Options, say: Say) -> Run:

@@ -13,19 +13,16 @@ from signal import SIGINT
 from ..errors import LinkError, RecordingError
 from ..links.link import Link, LinkEnd
 from ..links.samples import require_sensor
+from ..recordings.holding import hold
 from ..recordings.recording import merged
-from ..recordings.session import check_name
+from ..recordings.session import STREAMS, check_name
 from ..wire.requests import Stream
 from .arriving import Arriving
 from .cues import CaptureReport, Cue, Progress
 from .ending import Ended, Ending
-from .holding import hold
-from .keeping import STREAMS
 from .meter import Meter, session_facts
 from .takes import QUIT
 
-FOLDER = STREAMS
-LABEL = "stream"
 LONGEST_S = 24 * 3600.0
 
 
@@ -54,7 +51,7 @@ def record_continuous(
         check_name(word, text)
     if not 0.05 <= cue.seconds <= LONGEST_S:
         raise RecordingError(f"a continuous recording takes 0.05 to {LONGEST_S:g} s")
-    folder = out / FOLDER
+    folder = out / STREAMS
     ending = ending or Ending()
     with hold(out, participant, session):
         info = link.info()
@@ -99,6 +96,6 @@ def _run(
     if broken:
         raise LinkError(f"{end}; {len(kept.samples)} samples are kept in {kept.name}.csv, marked as incomplete")
     if isinstance(end, Ended) and end.number != SIGINT:
-        end.kept = f"{len(kept.samples)} samples are kept in {FOLDER}/{kept.name}.csv"
+        end.kept = f"{len(kept.samples)} samples are kept in {STREAMS}/{kept.name}.csv"
         raise end
     return CaptureReport(known, (kept,))

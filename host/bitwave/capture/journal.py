@@ -21,11 +21,11 @@ import numpy.typing as npt
 
 from ..errors import BitwaveError, RecordingError, SessionBusy, WriteError
 from ..files import sync_folder, write_whole
+from ..recordings.holding import hold
 from ..recordings.recording import Recording, merged, parse, split_name
 from ..recordings.rows import header_text, rows_text, sound_length
-from ..recordings.session import Session, read_session
-from .holding import hold
-from .keeping import JOURNAL, STREAMS, free_number, rescue
+from ..recordings.session import STREAMS, Session, read_session
+from .keeping import JOURNAL, free_number, rescue
 
 SYNC_S = 0.5
 

@@ -13,7 +13,6 @@ from ..recordings.recording import Recording, merged, next_number, write
 from ..recordings.session import Session
 
 REDONE = "redone"
-STREAMS = "streams"
 JOURNAL = ".part"
 
 

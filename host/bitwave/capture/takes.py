@@ -15,13 +15,13 @@ from pathlib import Path
 from ..errors import LinkError, RecordingError
 from ..links.link import Link
 from ..links.samples import Block, require_sensor
+from ..recordings.holding import hold
 from ..recordings.recording import Recording, merged
 from ..recordings.session import Session, check_name
 from ..wire.requests import Stream
 from .arriving import Arriving
 from .cues import CapturePlan, CaptureReport, Cue, Phase, Progress
 from .ending import Ended, Ending
-from .holding import hold
 from .keeping import withdraw
 from .meter import Meter, session_facts
 

@@ -78,10 +78,10 @@ def _reading(folder: Path) -> Iterator[Callable[[Path], None]]:
     """A bar while recordings are read, gone when they are; an hour of a stream takes seconds."""
     from rich.progress import Progress
 
-    from ..capture.continuous import FOLDER
     from ..recordings.room import recordings_in
+    from ..recordings.session import STREAMS
 
-    sizes = {path: path.stat().st_size for room in (folder, folder / FOLDER) for path in recordings_in(room)}
+    sizes = {path: path.stat().st_size for room in (folder, folder / STREAMS) for path in recordings_in(room)}
     with Progress(transient=True, console=Console(stderr=True)) as progress:
         bar = progress.add_task("reading", total=sum(sizes.values()))
         last = 0

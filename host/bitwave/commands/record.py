@@ -46,15 +46,13 @@ def record(
 ) -> None:
     """Record takes, one file each, each written as soon as it is done; while it runs, r does the last one again."""
     from .. import links
-    from ..capture.continuous import LABEL
     from ..capture.ending import Ended, heeded
     from ..capture.guide import read_plan
-    from ..capture.holding import hold
-    from ..capture.keeping import STREAMS
     from ..capture.keyboard import keys
     from ..capture.takes import check_cues
     from ..errors import Stopped, UsageError
-    from ..recordings.session import check_name
+    from ..recordings.holding import hold
+    from ..recordings.session import STREAM, STREAMS, check_name
     from ..wording import counted
     from .record_display import display, lasting_console
 
@@ -72,12 +70,12 @@ def record(
             recovered = make.recovered()
             make.note_old_session(continuous)
             takes = count or (1 if redo else 10)
-            cues = make.guided(guided) if guided else plain(label or LABEL, takes, seconds, count_in)
+            cues = make.guided(guided) if guided else plain(label or STREAM, takes, seconds, count_in)
             if not continuous and not cues:
                 console.print("Nothing is missing.")
                 return
             if continuous:
-                check_name("label", label or LABEL)
+                check_name("label", label or STREAM)
             else:
                 check_cues(cues)
             old = make.last(label or "") if redo else None
@@ -138,7 +136,8 @@ class _Maker:
 
     def note_old_session(self, continuous: bool) -> None:
         """Two sittings under one name look like one: split by session, they would not be told apart."""
-        from ..capture.keeping import STREAMS, rested_s
+        from ..capture.keeping import rested_s
+        from ..recordings.session import STREAMS
 
         rested = rested_s(self.out / STREAMS if continuous else self.out, self.participant, self.session)
         if rested is not None and rested > SITTING_S:
@@ -206,10 +205,11 @@ class _Maker:
         typed: Callable[[], str] | None,
     ) -> CaptureReport:
         """Records one long take."""
-        from ..capture.continuous import LABEL, LONGEST_S, record_continuous
+        from ..capture.continuous import LONGEST_S, record_continuous
         from ..capture.cues import Cue
+        from ..recordings.session import STREAM
 
-        cue = Cue(label or LABEL, seconds or LONGEST_S, 0.0)
+        cue = Cue(label or STREAM, seconds or LONGEST_S, 0.0)
         return record_continuous(link, self.out, cue, self.participant, self.session, show, typed, self.ending)
 
 

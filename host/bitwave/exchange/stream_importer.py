@@ -11,12 +11,11 @@ import numpy as np
 import numpy.typing as npt
 
 from .. import __version__
-from ..capture.continuous import FOLDER, LABEL
 from ..errors import RecordingError
 from ..model.metadata import CountsScale
 from ..recordings.recording import COUNT_MAX, Recording, even_times, next_number
 from ..recordings.segments import corrections, write_segments
-from ..recordings.session import CHANNELS, DEFAULT_COUNTS, Session, check_name
+from ..recordings.session import CHANNELS, DEFAULT_COUNTS, STREAM, STREAMS, Session, check_name
 from ..synth.wrist import Interval
 from .columns import Segmented, Stream
 from .importer import ImportReport, check_rate, label_of, refuse_known, stored, to_counts, write_sessions
@@ -112,15 +111,15 @@ def import_continuous(
     Args and errors are those of `import_streams`; nothing may be there already, since segments may hold corrections.
     """
     found = list(files)
-    folder = out / FOLDER
-    if folder.is_dir() and any(folder.glob(f"{LABEL}.*.{session}.*.csv")):
+    folder = out / STREAMS
+    if folder.is_dir() and any(folder.glob(f"{STREAM}.*.{session}.*.csv")):
         raise RecordingError(f"{folder} holds continuous recordings of session {session}: choose another --session")
-    streams = (Stream(LABEL, one.participant, one.values) for one in found)
+    streams = (Stream(STREAM, one.participant, one.values) for one in found)
     report = import_streams(streams, folder, rate_hz=rate_hz, session=session, **facts)
     numbers: Counter[str] = Counter()
     for one in found:
         who = one.participant.lower()
         numbers[who] += 1
         segments = [Interval(label_of(label), start, end) for label, start, end in one.segments]
-        write_segments(corrections(folder / f"{LABEL}.{who}.{session}.{numbers[who]}.csv"), segments)
+        write_segments(corrections(folder / f"{STREAM}.{who}.{session}.{numbers[who]}.csv"), segments)
     return report

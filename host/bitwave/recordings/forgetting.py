@@ -6,9 +6,9 @@ import re
 from contextlib import ExitStack
 from pathlib import Path
 
-from ..capture.holding import hold
 from ..errors import RecordingError, WriteError
 from ..model.metadata import is_name
+from .holding import hold
 
 NAME = "[a-z0-9]+(?:-[a-z0-9]+)*"
 # Journals, pages, pictures, locks and halves of a program that was killed have more in front of the name, and behind.

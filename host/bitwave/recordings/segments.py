@@ -21,13 +21,12 @@ from pathlib import Path
 import numpy as np
 import numpy.typing as npt
 
-from ..capture.continuous import LABEL as STREAM
 from ..errors import RecordingError
 from ..files import write_whole
 from ..model.metadata import is_name
 from ..synth.wrist import Interval
 from .recording import Recording
-from .session import Gap
+from .session import STREAM, Gap
 
 FOLDER = "segments"
 HEADER = "label,start,end"

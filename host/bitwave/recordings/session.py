@@ -12,6 +12,7 @@ from ..errors import RecordingError
 from ..model.metadata import CountsScale, Name, first_fault, is_name
 
 FORMAT = 1
+STREAM, STREAMS = "stream", "streams"  # what continuous recordings are called, and their folder in a data set
 CHANNELS = ("ax", "ay", "az", "gx", "gy", "gz")
 DEFAULT_COUNTS = CountsScale()
 

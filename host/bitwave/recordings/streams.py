@@ -21,12 +21,12 @@ from pathlib import Path
 import numpy as np
 import numpy.typing as npt
 
-from ..capture.continuous import FOLDER
 from ..errors import RecordingError
 from ..synth.wrist import Interval
 from .dataset import Dataset, from_recordings
 from .recording import Recording, read, split_name
 from .segments import UNNAMED, corrections, piece, read_segments
+from .session import STREAMS
 from .windowing import BACKGROUND
 
 IDLE, UNKNOWN = "idle", "unknown"
@@ -63,11 +63,11 @@ def load_streams(folder: Path) -> list[Stream]:
     Raises:
         RecordingError: there is none or only takes, one has no segments yet or unnamed ones, or a file is malformed.
     """
-    place = folder / FOLDER if (folder / FOLDER).is_dir() else folder
+    place = folder / STREAMS if (folder / STREAMS).is_dir() else folder
     paths = sorted(place.glob("*.csv"), key=split_name)
     if not paths:
         raise RecordingError(f"{place} holds no continuous recording: make some with bitwave record --continuous")
-    if place.name != FOLDER and not any(corrections(path).exists() for path in paths):
+    if place.name != STREAMS and not any(corrections(path).exists() for path in paths):
         raise RecordingError(
             f"{place} holds takes, no continuous recordings with segments: make some with bitwave record --continuous "
             "and bitwave segment, or name the folder that has them"

@@ -9,8 +9,6 @@ from collections.abc import Sequence
 from dataclasses import dataclass
 from pathlib import Path
 
-from ..capture.continuous import FOLDER as STREAMS
-from ..capture.continuous import LABEL as STREAM
 from ..errors import RecordingError
 from ..synth.wrist import Interval
 from ..wording import counted
@@ -20,7 +18,7 @@ from .recording import Recording, split_name
 from .room import OnRead, Room, read_room, recordings_in, seconds
 from .segments import FOLDER as SEGMENTS
 from .segments import UNNAMED, check_segments, corrections
-from .session import Session
+from .session import STREAM, STREAMS, Session
 
 
 @dataclass(frozen=True)

@@ -14,7 +14,7 @@ from contextlib import contextmanager, suppress
 from pathlib import Path
 
 from ..errors import SessionBusy, WriteError
-from ..recordings.session import check_name
+from .session import check_name
 
 WAIT_S = 1.0  # somebody may just be looking through the folder
 POLL_S = 0.02
