@@ -43,8 +43,8 @@ QUIET = ("idle", "unknown")
 Wearers = tuple[Sequence[int], int, int]
 LEARN: Wearers = (range(1, 9), 64, 24)
 CHOOSE: Wearers = (range(21, 26), 48, 120)
-REPORT: Wearers = (range(41, 47), 64, 120)
-ASKED = Asked(false_per_hour=6.0, median_delay_s=0.15)
+REPORT: Wearers = (range(71, 77), 64, 120)
+ASKED = Asked(false_per_hour=12.0, median_delay_s=0.15)
 STILL_S = 1.0
 NETWORK: dict[str, Any] = {"hidden": [24], "pool": "last", "validation": 0.0, "epochs": 30, "batch": 32}
 CARRIED: dict[str, Any] = {"streaming": "stateful"}
