@@ -11,7 +11,9 @@ import sys
 from collections.abc import Iterator
 from pathlib import Path
 
+from bitwave import cli
 from support import absent
+from takes import store, take
 
 # The terminal becomes the controlling one, as a shell would have made it.
 AT_A_TERMINAL = (
@@ -22,6 +24,17 @@ AT_A_TERMINAL = (
 CONTROL = re.compile(r"\x1b\[[0-9;?]*[A-Za-z]")
 PATIENCE_S = 60.0
 WAVE = ("--label", "wave", "--participant", "p01", "--count-in", "0.2", "--seconds", "160", "--realtime")
+
+
+def stored(folder: Path) -> str:
+    """The link that replays a take of nearly three minutes, written to a folder."""
+    store(folder, take(samples=20_000))
+    return f"replay:{folder}/wave.p01.s01.1.csv"
+
+
+def run(arguments: list[str]) -> int:
+    """The exit code of the verb in this process."""
+    return cli.run(cli.build_app(), ["record", *arguments])
 
 
 def hidden(folder: Path) -> list[str]:

@@ -25,7 +25,7 @@ from bitwave.recordings import dataset
 from bitwave.recordings.recording import csv_text, read
 from bitwave.recordings.session import read_session
 from boards import faulty_link, pty_board
-from recorders import WAVE, hidden, recorder
+from recorders import WAVE, hidden, recorder, run, stored
 from takes import facts, store, take
 
 HALF_A_SECOND = 54  # samples, at the least, where the display says 0.5: it rounds
@@ -34,12 +34,7 @@ HEADER = "t_us,ax,ay,az,gx,gy,gz\n"
 
 @pytest.fixture
 def replayed(tmp_path: Path) -> str:
-    store(tmp_path / "source", take(samples=20_000))
-    return f"replay:{tmp_path}/source/wave.p01.s01.1.csv"
-
-
-def run(arguments: list[str]) -> int:
-    return cli.run(cli.build_app(), ["record", *arguments])
+    return stored(tmp_path / "source")
 
 
 # A process that is killed

@@ -10,7 +10,6 @@ from pathlib import Path
 
 import pytest
 
-from bitwave import cli
 from bitwave.capture.continuous import record_continuous
 from bitwave.capture.keeping import rested_s
 from bitwave.capture.takes import Cue, Progress, record_cues
@@ -18,18 +17,13 @@ from bitwave.errors import RecordingError, SessionBusy
 from bitwave.recordings.forgetting import forget
 from bitwave.recordings.holding import hold
 from boards import faulty_link
-from recorders import WAVE, hidden, recorder
+from recorders import WAVE, hidden, recorder, run, stored
 from takes import facts, store, take
 
 
 @pytest.fixture
 def replayed(tmp_path: Path) -> str:
-    store(tmp_path / "source", take(samples=20_000))
-    return f"replay:{tmp_path}/source/wave.p01.s01.1.csv"
-
-
-def run(arguments: list[str]) -> int:
-    return cli.run(cli.build_app(), ["record", *arguments])
+    return stored(tmp_path / "source")
 
 
 def test_a_session_is_held_once_and_its_file_goes(tmp_path: Path) -> None:
